@@ -1,0 +1,41 @@
+# bench/local.mk: the tools, and what 'make run' shows.
+#
+# SPDX-License-Identifier: MIT
+
+if BENCH
+bin_PROGRAMS += slaballoc-bench
+endif
+EXTRA_PROGRAMS += slaballoc-bench
+slaballoc_bench_SOURCES = \
+	%D%/bench.h \
+	%D%/main.c \
+	%D%/params.c \
+	%D%/scenarios.c \
+	%D%/scenarios.h \
+	%D%/stats.c \
+	%D%/stats.h \
+	%D%/work.c \
+	%D%/work.h
+slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS)
+slaballoc_bench_LDADD = libslaballoc.la $(PTHREAD_LIBS)
+
+# A make rule and not configure: libdir is only known when make expands it.
+EXTRA_DIST += %D%/slaballoc-run.in %D%/run-demo.sh
+CLEANFILES += slaballoc-run
+slaballoc-run: %D%/slaballoc-run.in Makefile
+	$(AM_V_GEN)$(SED) -e 's|@libdir[@]|$(libdir)|g' -e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g' \
+	  $(top_srcdir)/%D%/slaballoc-run.in > $@-t && chmod +x $@-t && mv -f $@-t $@
+if PRELOAD_SHARED
+bin_SCRIPTS += slaballoc-run
+endif
+
+# Time and peak memory of a command: what GNU time does, where that is not.
+EXTRA_PROGRAMS += build-aux/measure
+build_aux_measure_SOURCES = build-aux/measure.c
+build_aux_measure_LDADD =
+CLEANFILES += build-aux/measure$(EXEEXT)
+
+run: all slaballoc-bench$(EXEEXT) build-aux/measure$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) MEASURE=$(abs_top_builddir)/build-aux/measure$(EXEEXT) \
+	  $(SHELL) $(top_srcdir)/%D%/run-demo.sh
+.PHONY: run

@@ -1,0 +1,41 @@
+# man/local.mk: the manual pages.  A page that is one line ".so man3/X.3" is
+# another name of page X.  API pages keep their names under --program-prefix.
+#
+# SPDX-License-Identifier: MIT
+
+notrans_dist_man3_MANS = \
+	%D%/sla_aligned_alloc.3 \
+	%D%/sla_calloc.3 \
+	%D%/sla_free.3 \
+	%D%/sla_free_aligned_sized.3 \
+	%D%/sla_free_sized.3 \
+	%D%/sla_good_size.3 \
+	%D%/sla_maintain.3 \
+	%D%/sla_malloc.3 \
+	%D%/sla_memalign.3 \
+	%D%/sla_option_get.3 \
+	%D%/sla_option_set.3 \
+	%D%/sla_owns.3 \
+	%D%/sla_posix_memalign.3 \
+	%D%/sla_realloc.3 \
+	%D%/sla_reallocarray.3 \
+	%D%/sla_stats_get.3 \
+	%D%/sla_stats_print.3 \
+	%D%/sla_thread_idle.3 \
+	%D%/sla_trim.3 \
+	%D%/sla_usable_size.3 \
+	%D%/sla_version.3 \
+	%D%/slaballoc.3
+notrans_dist_man7_MANS = %D%/slaballoc.7
+
+dist_man1_MANS =
+if BENCH
+dist_man1_MANS += %D%/slaballoc-bench.1
+else
+EXTRA_DIST += %D%/slaballoc-bench.1
+endif
+if PRELOAD_SHARED
+dist_man1_MANS += %D%/slaballoc-run.1
+else
+EXTRA_DIST += %D%/slaballoc-run.1
+endif
