@@ -7,23 +7,35 @@ bin_PROGRAMS += slaballoc-bench
 endif
 EXTRA_PROGRAMS += slaballoc-bench
 slaballoc_bench_SOURCES = \
+	%D%/allocs.c \
 	%D%/bench.h \
+	%D%/child.c \
 	%D%/main.c \
+	%D%/output.c \
 	%D%/params.c \
+	%D%/runner.c \
+	%D%/scenario_large.c \
+	%D%/scenario_multi.c \
+	%D%/scenario_single.c \
+	%D%/scenario_stress.c \
 	%D%/scenarios.c \
 	%D%/scenarios.h \
 	%D%/stats.c \
 	%D%/stats.h \
 	%D%/work.c \
 	%D%/work.h
-slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS)
-slaballoc_bench_LDADD = libslaballoc.la $(PTHREAD_LIBS)
+slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE -DSLA_DROPIN_PATH='"$(dropin_path)"'
+slaballoc_bench_LDADD = -lm $(DL_LIBS) $(PTHREAD_LIBS)
+
+# By the name with the number: the plain .so link is often in a package for developers.
+dropin_path = $(libdir)/libslaballoc-malloc.so.$(SLA_SONUMBER)
 
 # A make rule and not configure: libdir is only known when make expands it.
 EXTRA_DIST += %D%/slaballoc-run.in %D%/run-demo.sh
 CLEANFILES += slaballoc-run
 slaballoc-run: %D%/slaballoc-run.in Makefile
-	$(AM_V_GEN)$(SED) -e 's|@libdir[@]|$(libdir)|g' -e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g' \
+	$(AM_V_GEN)$(SED) -e 's|@libdir[@]|$(libdir)|g' -e 's|@dropin_path[@]|$(dropin_path)|g' \
+	  -e 's|@PACKAGE_VERSION[@]|$(PACKAGE_VERSION)|g' \
 	  $(top_srcdir)/%D%/slaballoc-run.in > $@-t && chmod +x $@-t && mv -f $@-t $@
 if PRELOAD_SHARED
 bin_SCRIPTS += slaballoc-run

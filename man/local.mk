@@ -26,7 +26,8 @@ notrans_dist_man3_MANS = \
 	%D%/sla_usable_size.3 \
 	%D%/sla_version.3 \
 	%D%/slaballoc.3
-notrans_dist_man7_MANS = %D%/slaballoc.7
+notrans_dist_man7_MANS = \
+	%D%/slaballoc.7
 
 dist_man1_MANS =
 if BENCH

@@ -10,29 +10,21 @@
 nobase_include_HEADERS += include/slaballoc.h include/slaballoc/stats.h
 
 core_sources = \
-	%D%/api/align.c \
-	%D%/api/control.c \
-	%D%/api/fork.c \
-	%D%/api/init.c \
-	%D%/api/init.h \
-	%D%/api/malloc.c \
-	%D%/api/resize.c \
-	%D%/api/stats.c \
 	%D%/cache/depot.c \
 	%D%/cache/depot.h \
 	%D%/cache/remote.c \
 	%D%/cache/remote.h \
+	%D%/cache/stack.c \
 	%D%/cache/thread.c \
 	%D%/cache/thread.h \
-	%D%/heap/check.c \
-	%D%/heap/check.h \
-	%D%/heap/large.c \
-	%D%/heap/large.h \
 	%D%/heap/meta.c \
 	%D%/heap/meta.h \
+	%D%/heap/misuse.c \
+	%D%/heap/misuse.h \
 	%D%/heap/pageheap.c \
 	%D%/heap/pageheap.h \
 	%D%/heap/purge.c \
+	%D%/heap/purge.h \
 	%D%/heap/region.c \
 	%D%/heap/region.h \
 	%D%/heap/sizeclass.c \

@@ -23,7 +23,8 @@ AM_TESTS_ENVIRONMENT = \
 	SLABALLOC_RUN='$(abs_top_builddir)/slaballoc-run'; export SLABALLOC_RUN; \
 	SLABALLOC_BENCH='$(abs_top_builddir)/slaballoc-bench$(EXEEXT)'; export SLABALLOC_BENCH; \
 	LIBSLABALLOC='$(abs_top_builddir)/.libs/libslaballoc.so'; export LIBSLABALLOC; \
-	LIBSLABALLOC_MALLOC='$(abs_top_builddir)/.libs/libslaballoc-malloc.so'; export LIBSLABALLOC_MALLOC;
+	LIBSLABALLOC_MALLOC='$(abs_top_builddir)/.libs/libslaballoc-malloc.so'; export LIBSLABALLOC_MALLOC; \
+	SLABALLOC_LIBRARY="$$LIBSLABALLOC_MALLOC"; export SLABALLOC_LIBRARY;
 
 check_LTLIBRARIES += %D%/libsupport.la
 %C%_libsupport_la_SOURCES = %D%/support.c %D%/support.h
@@ -32,19 +33,53 @@ check_LTLIBRARIES += %D%/libsupport.la
 
 check_programs = \
 	%D%/api/test_align \
+	%D%/api/test_calloc \
 	%D%/api/test_conformance \
+	%D%/api/test_control \
 	%D%/api/test_errno \
-	%D%/api/test_sizes
+	%D%/api/test_limits \
+	%D%/api/test_random \
+	%D%/api/test_realloc \
+	%D%/api/test_sizes \
+	%D%/threads/test_churn \
+	%D%/threads/test_remote
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS)
 
-structure_tests =
+structure_tests = \
+	%D%/structure/atomics.sh \
+	%D%/structure/binary.sh \
+	%D%/structure/calls.sh \
+	%D%/structure/exports.sh \
+	%D%/structure/headers.sh \
+	%D%/structure/layers.sh \
+	%D%/structure/lists.sh \
+	%D%/structure/manpages.sh \
+	%D%/structure/selftest.sh \
+	%D%/structure/sizes.sh \
+	%D%/structure/version.sh
 preload_tests =
 TESTS += $(structure_tests)
+EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 if PRELOAD_SHARED
 TESTS += $(preload_tests)
 endif
-EXTRA_DIST += $(structure_tests) $(preload_tests)
+EXTRA_DIST += $(preload_tests)
+
+# --- installcheck: programs built against what was installed ---
+EXTRA_DIST += %D%/install/consumer.c %D%/install/consumer.cc %D%/install/run.sh
+installcheck-local:
+if CROSS
+	@echo 'installcheck: nothing to run, this is a cross build'
+else
+	@$(AM_TESTS_ENVIRONMENT) \
+	DESTDIR='$(DESTDIR)' libdir='$(libdir)' bindir='$(bindir)' mandir='$(mandir)' \
+	PKG_CONFIG='$(PKG_CONFIG)' pkgconfigdir='$(pkgconfigdir)' \
+	run_name="`echo slaballoc-run | sed '$(transform)'`" bench_name="`echo slaballoc-bench | sed '$(transform)'`" \
+	FLAGS='$(CPPFLAGS) $(CFLAGS) $(SANITIZER_FLAGS) $(COVERAGE_FLAGS) $(LDFLAGS)' \
+	CXXFLAGS='$(CXXFLAGS) $(SANITIZER_FLAGS) $(COVERAGE_FLAGS) $(LDFLAGS)' \
+	  $(SHELL) $(top_srcdir)/%D%/install/run.sh
+endif

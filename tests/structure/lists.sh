@@ -1,0 +1,28 @@
+#!/bin/sh
+# lists.sh [ROOT]: the makefile fragments name each file explicitly; this finds
+# what they forgot and what is gone.
+# SPDX-License-Identifier: MIT
+. "$(dirname "$0")/common.sh"
+
+# compare FRAGMENT: standard input has the files that it must name.
+compare() {
+  directory=$(dirname "$1")
+  sort -u > "$work/there"
+  sed 's/^#.*//' "$1" | grep -oE '%D%/[A-Za-z0-9_./-]+' | sed "s|%D%|$directory|" | sort -u > "$work/named"
+  comm -23 "$work/there" "$work/named" | while read -r file; do
+    # A test program is named without its suffix.
+    grep -qxF "${file%.c}" "$work/named" || echo "$1: does not name $file"
+  done | faults
+  while read -r file; do
+    case $file in *-malloc.map) continue ;; esac
+    case $file in *.la) continue ;; esac
+    [ -f "$file" ] || [ -f "$file.c" ] || echo "$1: names $file, which is not there"
+  done < "$work/named" | faults
+}
+
+c_files src | compare src/local.mk
+find man -name '*.[1-8]' | compare man/local.mk
+find bench -name '*.[ch]' -o -name '*.in' -o -name '*.sh' | compare bench/local.mk
+find tests -name '*.[ch]' -o -name '*.cc' -o -name '*.sh' -o -name '*.awk' -o -name '*.txt' -o -name '*.py' \
+  -o -name '*.sql' -o -name '*.pl' | compare tests/local.mk
+verdict
