@@ -1,0 +1,36 @@
+/*
+ * Atomics: the one place that names the compiler's.  Every use spells its order,
+ * so that the same source can be compiled against a model checker's versions.
+ *
+ * Fields that one thread owns and others only look at are plain C objects: the
+ * owner reads them plainly and writes them with slai_set_*, others read them
+ * with slai_load_*.  That costs the owner nothing and is no data race.
+ */
+#ifndef UTIL_ATOMIC_H
+#define UTIL_ATOMIC_H
+
+#include "util/compiler.h"
+
+#define slai_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define slai_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define slai_load_seq(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define slai_set_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define slai_set_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define slai_swap_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define slai_swap_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define slai_swap_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
+#define slai_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define slai_add_acq_rel(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define slai_or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
+#define slai_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
+
+/* Weak compare-and-swap; *expected is reloaded on failure. */
+#define slai_cas_acquire(p, expected, v) \
+    __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define slai_cas_acq_rel(p, expected, v) \
+    __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* Orders this thread's earlier stores before its later ones (fork sees memory as another thread would). */
+#define slai_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+
+#endif
