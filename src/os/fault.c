@@ -1,0 +1,33 @@
+#include "os/fault.h"
+
+#include <errno.h>
+
+struct slai_fault slai_fault;
+
+static bool fail(void)
+{
+    errno = slai_fault.err != 0 ? slai_fault.err : ENOMEM;
+    return true;
+}
+
+bool slai_fault_due(enum slai_call call, size_t size)
+{
+    slai_fault.seen[call]++;
+    if (call == SLAI_CALL_RESERVE && slai_fault.limit != 0 && size > slai_fault.limit)
+        return fail();
+    if (call == SLAI_CALL_COMMIT && slai_fault.committed != 0) {
+        if (size > slai_fault.committed)
+            return fail();
+        slai_fault.committed -= size;
+    }
+    if (slai_fault.after[call] > 0) {
+        if (--slai_fault.after[call] > 0)
+            return false;
+        if (slai_fault.more[call] != 0) {
+            slai_fault.after[call] = 1;
+            slai_fault.more[call] -= slai_fault.more[call] > 0;
+        }
+        return fail();
+    }
+    return false;
+}

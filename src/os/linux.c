@@ -1,0 +1,89 @@
+/* Linux: what the system offers beyond POSIX. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mremap */
+#endif
+#include "os/os.h"
+
+#include "os/fault.h"
+#include "util/atomic.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4 /* Linux 5.7; the C library's headers may be older */
+#endif
+
+/*
+ * Some emulators and sandboxes accept MADV_DONTNEED and do nothing, so the
+ * first purge of the process looks at what it did before it is believed.
+ */
+static bool purge_works(void *p)
+{
+    static uint32_t verdict; /* 0 unknown, 1 zeroes, 2 does not */
+    uint32_t v = slai_load_relaxed(&verdict);
+    if (SLA_UNLIKELY(v == 0)) {
+        volatile unsigned char *byte = p;
+        *byte = 1;
+        if (madvise(p, slai_os_page(), MADV_DONTNEED) != 0)
+            return true; /* this range's own trouble (locked, say): the real call will report it */
+        v = *byte == 0 ? 1 : 2;
+        slai_set_relaxed(&verdict, v);
+    }
+    return v == 1;
+}
+
+bool slai_os_purge(void *p, size_t size)
+{
+    bool zeroes = purge_works(p);
+    if (!slai_fault_hit(SLAI_CALL_PURGE, size) && madvise(p, size, MADV_DONTNEED) == 0)
+        return zeroes;
+    slai_os_failed("madvise", size);
+    return false;
+}
+
+bool slai_os_move(void *from, void *to, size_t size)
+{
+    if (slai_fault_hit(SLAI_CALL_MOVE, size))
+        return false;
+    /* Without DONTUNMAP the old range would be a hole in the region that any mmap could fall into. */
+    return mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) != MAP_FAILED;
+}
+
+void slai_os_huge_pages(void *p, size_t size, bool wanted)
+{
+    int saved = errno;
+    (void)madvise(p, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); /* a hint: kernels without it say EINVAL */
+    errno = saved;
+}
+
+const char *slai_os_environment(const char *name)
+{
+    extern char **environ; /* getenv() may be interposed by something that allocates */
+    size_t n = strlen(name);
+    if (environ == NULL || getauxval(AT_SECURE) != 0)
+        return NULL;
+    for (char **e = environ; *e != NULL; e++)
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
+            return *e + n + 1;
+    return NULL;
+}
+
+void slai_os_wait(uint32_t *word, uint32_t value)
+{
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+void slai_os_wake(uint32_t *word)
+{
+    int saved = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    errno = saved;
+}

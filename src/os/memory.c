@@ -1,0 +1,128 @@
+/* What every POSIX system does alike: mappings, protection, the clock, limits. */
+#include "os/os.h"
+
+#include "os/fault.h"
+#include "util/atomic.h"
+#include "util/bits.h"
+#include "util/conf.h"
+#include "util/panic.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifndef MAP_ANONYMOUS
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+
+static const char *error_text(int err)
+{
+    switch (err) { /* strerror() may allocate or translate */
+    case ENOMEM: return "out of memory (ENOMEM)";
+    case EAGAIN: return "try again (EAGAIN)";
+    case EINVAL: return "invalid argument (EINVAL)";
+    case EPERM: return "not permitted (EPERM)";
+    case EACCES: return "permission denied (EACCES)";
+    case ENOSYS: return "not implemented (ENOSYS)";
+    default: return NULL;
+    }
+}
+
+void slai_os_failed(const char *call, size_t size)
+{
+    int err = errno;
+    struct slai_line l;
+    if (slai_option(verbose) < 1)
+        return;
+    slai_line_start(&l);
+    slai_line_text(&l, call);
+    slai_line_text(&l, " of ");
+    slai_line_dec(&l, size);
+    slai_line_text(&l, " bytes failed: ");
+    if (error_text(err) != NULL) {
+        slai_line_text(&l, error_text(err));
+    } else {
+        slai_line_text(&l, "errno ");
+        slai_line_dec(&l, (size_t)err);
+    }
+    slai_line_end(&l);
+    errno = err;
+}
+
+size_t slai_os_page(void)
+{
+    static size_t page;
+    size_t p = slai_load_relaxed(&page);
+    if (SLA_UNLIKELY(p == 0)) {
+        long v = sysconf(_SC_PAGESIZE);
+        p = v >= 4096 && slai_is_pow2((size_t)v) ? (size_t)v : 4096;
+        slai_set_relaxed(&page, p);
+    }
+    return p;
+}
+
+void *slai_os_reserve(size_t size)
+{
+    void *p = MAP_FAILED;
+    if (!slai_fault_hit(SLAI_CALL_RESERVE, size))
+        p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p != MAP_FAILED)
+        return p;
+    slai_os_failed("mmap", size);
+    return NULL;
+}
+
+bool slai_os_release(void *p, size_t size)
+{
+    if (!slai_fault_hit(SLAI_CALL_RELEASE, size) && munmap(p, size) == 0)
+        return true;
+    slai_os_failed("munmap", size);
+    return false;
+}
+
+static bool protect(void *p, size_t size, int how)
+{
+    if (!slai_fault_hit(SLAI_CALL_COMMIT, size) && mprotect(p, size, how) == 0)
+        return true;
+    slai_os_failed("mprotect", size);
+    return false;
+}
+
+bool slai_os_readable(void *p, size_t size) { return protect(p, size, PROT_READ); }
+bool slai_os_commit(void *p, size_t size) { return protect(p, size, PROT_READ | PROT_WRITE); }
+
+bool slai_os_renew(void *p, size_t size)
+{
+    if (!slai_fault_hit(SLAI_CALL_PURGE, size) &&
+        mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) != MAP_FAILED)
+        return true;
+    slai_os_failed("mmap", size);
+    return false;
+}
+
+size_t slai_os_address_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur == RLIM_INFINITY || r.rlim_cur > SIZE_MAX)
+        return SIZE_MAX;
+    return (size_t)r.rlim_cur;
+}
+
+uint64_t slai_os_clock(void)
+{
+    struct timespec t;
+#ifdef CLOCK_MONOTONIC_COARSE
+    clockid_t id = CLOCK_MONOTONIC_COARSE;
+#else
+    clockid_t id = CLOCK_MONOTONIC;
+#endif
+    if (clock_gettime(id, &t) != 0)
+        return 1; /* time stands still: nothing is ever old enough to purge */
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + 1;
+}

@@ -1,0 +1,55 @@
+/*
+ * The contract with the operating system.  Common to all calls: addresses and
+ * sizes are multiples of slai_os_page(); size is not 0; no call allocates from
+ * the heap; failure is NULL or false with errno set, and one line on standard
+ * error when the verbose option asks for it.
+ */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "util/compiler.h"
+
+/* Size of a system page, a power of two, at least 4096; known only at run time. */
+size_t slai_os_page(void);
+
+/* Address space without memory: any access faults until it is committed. */
+void *slai_os_reserve(size_t size);
+
+/* Gives reserved memory back. pre: a whole reservation or its head or tail. Refusal leaves it usable. */
+bool slai_os_release(void *p, size_t size);
+
+/* Makes reserved memory readable: it reads as zero and is charged to nobody. */
+bool slai_os_readable(void *p, size_t size);
+
+/* Makes reserved memory readable and writable; fresh memory reads as zero. */
+bool slai_os_commit(void *p, size_t size);
+
+/* Drops the pages behind committed memory. True: it reads as zero now. False: its contents are undefined. */
+bool slai_os_purge(void *p, size_t size);
+
+/* As purge, by mapping anew: mends mappings that slai_os_move() has split. */
+bool slai_os_renew(void *p, size_t size);
+
+/* Moves the pages behind [from, from+size) to `to`; from stays committed and reads as zero. False: nothing moved. */
+bool slai_os_move(void *from, void *to, size_t size);
+
+/* Advises for or against huge pages; a hint, so refusal is not reported. */
+void slai_os_huge_pages(void *p, size_t size, bool wanted);
+
+/* Bytes of address space this process may have; SIZE_MAX: no limit. */
+size_t slai_os_address_limit(void);
+
+/* A monotonic clock in ms, cheap and coarse (some ms). Never 0. */
+uint64_t slai_os_clock(void);
+
+/* Value of an environment variable; NULL when unset, or when the process runs with raised privilege. */
+const char *slai_os_environment(const char *name);
+
+/* Sleeps while *word == value (may wake early); wakes one sleeper. errno is kept. */
+void slai_os_wait(uint32_t *word, uint32_t value);
+void slai_os_wake(uint32_t *word);
+
+/* Reports a failed call at verbosity 1; errno is kept. */
+SLA_COLD void slai_os_failed(const char *call, size_t size);
+
+#endif

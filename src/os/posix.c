@@ -1,0 +1,58 @@
+/* A system that promises POSIX and nothing more. */
+#include "os/os.h"
+
+#include "os/fault.h"
+#include "util/atomic.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* POSIX_MADV_DONTNEED may be a no-op; a fresh mapping in place is the portable way to drop pages. */
+bool slai_os_purge(void *p, size_t size) { return slai_os_renew(p, size); }
+
+bool slai_os_move(void *from, void *to, size_t size)
+{
+    (void)from;
+    (void)to;
+    (void)size;
+    errno = ENOSYS;
+    return false; /* the caller copies */
+}
+
+void slai_os_huge_pages(void *p, size_t size, bool wanted)
+{
+    (void)p;
+    (void)size;
+    (void)wanted;
+}
+
+const char *slai_os_environment(const char *name)
+{
+    extern char **environ;
+    size_t n = strlen(name);
+    if (environ == NULL || getuid() != geteuid() || getgid() != getegid())
+        return NULL;
+    for (char **e = environ; *e != NULL; e++)
+        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
+            return *e + n + 1;
+    return NULL;
+}
+
+/* No futex: yield, then sleep, until the word changes.  Locks are held briefly, so few ever sleep. */
+void slai_os_wait(uint32_t *word, uint32_t value)
+{
+    int saved = errno;
+    for (int i = 0; i < 64 && slai_load_relaxed(word) == value; i++)
+        sched_yield();
+    if (slai_load_relaxed(word) == value) {
+        struct timespec t = {0, 100000};
+        nanosleep(&t, NULL);
+    }
+    errno = saved;
+}
+
+void slai_os_wake(uint32_t *word) { (void)word; }
