@@ -1,0 +1,106 @@
+#include "heap/large.h"
+
+#include "heap/misuse.h"
+#include "heap/pageheap.h"
+#include "heap/purge.h"
+#include "os/os.h"
+
+#include <errno.h>
+
+#define MOVE_LEAST ((size_t)1 << 20) /* below, copying is as fast as having the kernel move pages */
+#define MOVES_MOST 4096              /* split mappings allowed at a time: the system has 65530 for a process */
+
+static size_t pages_of(size_t size)
+{
+    size_t pages = (size + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
+    return pages > 0 ? pages : 1;
+}
+
+/* The span whose block starts at p, whatever its kind; NULL: p is no page's start or not ours. */
+static struct slai_span *span_at(const void *p)
+{
+    return ((uintptr_t)p & (SLAI_PAGE - 1)) == 0 ? slai_page_of(p) : NULL;
+}
+
+void *slai_large_take(size_t size, size_t align, bool *zero)
+{
+    size_t align_pages = align > SLAI_PAGE ? align >> SLAI_PAGE_SHIFT : 1, pages = pages_of(size), total;
+    struct slai_span *s;
+    if (__builtin_add_overflow(pages, align_pages, &total) || total > UINT32_MAX / 2) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    s = slai_pages_take(pages, align_pages, SLAI_KIND_LARGE);
+    if (s == NULL)
+        return NULL;
+    *zero = s->clean != 0;
+    return s->start;
+}
+
+void slai_large_give(void *p, const char *call)
+{
+    struct slai_span *s = span_at(p);
+    bool live = false, look = false;
+    if (s != NULL) {
+        slai_lock(&slai_pageheap.lock);
+        live = slai_kind(s) == SLAI_KIND_LARGE;
+        if (live) {
+            slai_pageheap.large_count--;
+            slai_pageheap.large_pages -= s->pages;
+            slai_span_free(s);
+            look = slai_purge_look();
+        }
+        slai_unlock(&slai_pageheap.lock);
+    }
+    if (!live)
+        slai_misuse_unknown(call, p);
+    if (look)
+        slai_purge(SLAI_PURGE_CALM, 0);
+}
+
+size_t slai_large_size(const void *p)
+{
+    struct slai_span *s = span_at(p);
+    return s != NULL && slai_kind(s) == SLAI_KIND_LARGE ? (size_t)s->pages << SLAI_PAGE_SHIFT : 0;
+}
+
+bool slai_large_resize(void *p, size_t size)
+{
+    struct slai_span *s = span_at(p);
+    size_t pages = pages_of(size);
+    bool done = true;
+    if (pages == s->pages)
+        return true;
+    if (pages > UINT32_MAX / 2)
+        return false;
+    slai_lock(&slai_pageheap.lock);
+    if (pages < s->pages)
+        slai_span_shrink(s, pages);
+    else
+        done = slai_span_grow(s, pages);
+    slai_unlock(&slai_pageheap.lock);
+    return done;
+}
+
+void *slai_large_move(void *p, size_t size)
+{
+    struct slai_span *s = span_at(p), *to;
+    int saved = errno;
+    size_t old = (size_t)s->pages << SLAI_PAGE_SHIFT, keep = old < size ? old : slai_round_up(size, SLAI_PAGE);
+    if (keep < MOVE_LEAST || slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST || pages_of(size) > UINT32_MAX / 2)
+        return NULL;
+    to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
+    if (to == NULL)
+        return NULL;
+    if (!slai_os_move(p, to->start, keep)) {
+        errno = saved; /* the caller copies instead */
+        slai_large_give(to->start, "realloc");
+        return NULL;
+    }
+    slai_lock(&slai_pageheap.lock);
+    to->moved = to->moved < 255 ? to->moved + 1 : 255;
+    slai_set_relaxed(&slai_pageheap.moved, slai_pageheap.moved + 1);
+    slai_unlock(&slai_pageheap.lock);
+    slai_large_give(p, "realloc");
+    return to->start;
+}

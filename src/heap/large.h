@@ -1,0 +1,25 @@
+/*
+ * Large blocks: above the largest class, or aligned beyond it.  Each is a span
+ * of its own and starts at its first page.  All take PAGEHEAP.
+ */
+#ifndef HEAP_LARGE_H
+#define HEAP_LARGE_H
+
+#include "util/compiler.h"
+
+/* size <= PTRDIFF_MAX bytes aligned to align (a power of two); *zero: it reads as zero. NULL with ENOMEM. */
+void *slai_large_take(size_t size, size_t align, bool *zero);
+
+/* Frees p if it is a live large block; otherwise reports it in the name of `call`. */
+void slai_large_give(void *p, const char *call);
+
+/* Bytes of the live large block that starts at p; 0: there is none. Takes no lock: p is the caller's. */
+size_t slai_large_size(const void *p);
+
+/* Makes the block fit size bytes where it is, by giving back its tail or taking what follows it. */
+bool slai_large_resize(void *p, size_t size);
+
+/* A new block of size bytes with p's pages moved into it, p freed; NULL: not possible or not worth it, copy. */
+void *slai_large_move(void *p, size_t size);
+
+#endif

@@ -1,0 +1,16 @@
+/* The one report of misuse or corruption: a line on standard error, then abort() unless abort=0. */
+#ifndef HEAP_MISUSE_H
+#define HEAP_MISUSE_H
+
+#include "util/compiler.h"
+
+/* "slaballoc: CALL(0xADDRESS): WHAT", with " (size class SIZE)" if size is not 0. Returns only with abort=0. */
+SLA_COLD void slai_misuse(const char *call, const void *p, const char *what, size_t size);
+
+/* The sized frees: "CALL(0xADDRESS): WHAT ASKED does not fit a block of HAVE bytes". */
+SLA_COLD void slai_misuse_sized(const char *call, const void *p, const char *what, size_t asked, size_t have);
+
+/* What is wrong with p, which is no live block of a slab: looks at the pages around it. */
+SLA_COLD void slai_misuse_unknown(const char *call, const void *p);
+
+#endif

@@ -1,0 +1,32 @@
+/* Giving memory back: dirty spans that have rested for the purge delay lose their pages. */
+#ifndef HEAP_PURGE_H
+#define HEAP_PURGE_H
+
+#include "heap/pageheap.h"
+
+#include "util/conf.h"
+
+#define SLAI_PURGE_EVERY 8 /* gives between two looks at the clock */
+
+/* Is it time for slai_purge(SLAI_PURGE_CALM), to be called once the lock is dropped? REQUIRES PAGEHEAP. */
+SLA_INLINE bool slai_purge_look(void)
+{
+    return slai_pageheap.given >= SLAI_PURGE_EVERY || slai_option(purge_delay) == 0;
+}
+
+enum slai_purge {
+    SLAI_PURGE_CALM, /* what is due, unless somebody looked a moment ago */
+    SLAI_PURGE_DUE,  /* what is due */
+    SLAI_PURGE_ALL   /* longest first, down to `keep` bytes */
+};
+
+/* Takes PAGEHEAP, but not while the system works. Returns the bytes purged; errno is kept. */
+size_t slai_purge(enum slai_purge how, size_t keep);
+
+/* As SLAI_PURGE_CALM, but cheap when there is nothing to do: for slow paths to call now and then. */
+void slai_purge_poll(void);
+
+/* ms until the oldest dirty span will be due; -1: nothing will. Takes PAGEHEAP. */
+long slai_purge_next(void);
+
+#endif

@@ -1,0 +1,181 @@
+#include "heap/region.h"
+
+#include "os/os.h"
+#include "util/conf.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define WIDE ((size_t)(sizeof(size_t) > 4))
+#define RESERVE_MOST (WIDE ? (size_t)1 << (20 * WIDE + 20) : (size_t)256 << 20) /* 1 TiB */
+#define RESERVE_LEAST ((size_t)1 << 20)
+#define ALIGN_BIG ((size_t)2 << 20) /* a huge page, where the region is big enough not to care */
+#define DATA_STEP ((size_t)4 << 20)
+#define DATA_STEP_MAX ((size_t)64 << 20)
+#define SPANS_STEP ((size_t)64 << 10)
+
+struct slai_window slai_window;
+struct slai_region slai_regions[SLAI_MAX_REGIONS];
+size_t slai_region_count;
+
+struct slai_region *slai_region_of(const void *p)
+{
+    size_t n = slai_load_acquire(&slai_region_count);
+    for (size_t i = 0; i < n; i++) {
+        struct slai_region *r = &slai_regions[i];
+        size_t page = slai_page_number(r, p);
+        if (page < r->pages)
+            return page >= r->data && page < slai_load_relaxed(&r->top) ? r : NULL;
+    }
+    return NULL;
+}
+
+struct slai_region *slai_region_of_span(const struct slai_span *s)
+{
+    size_t n = slai_load_acquire(&slai_region_count);
+    for (size_t i = 0; i < n; i++) {
+        struct slai_region *r = &slai_regions[i];
+        if ((uintptr_t)s - (uintptr_t)r->base < r->pages << SLAI_PAGE_SHIFT)
+            return r;
+    }
+    return NULL;
+}
+
+uint8_t slai_class_byte(const void *p)
+{
+    struct slai_region *r = slai_region_of(p);
+    return r != NULL ? slai_load_relaxed((uint8_t *)r->base + slai_page_number(r, p)) : 0;
+}
+
+void slai_class_mark(const struct slai_span *s, uint8_t scaled)
+{
+    struct slai_region *r = slai_region_of_span(s);
+    uint8_t *map = (uint8_t *)r->base + slai_page_number(r, s->start);
+    for (size_t i = 0; i < s->pages; i++)
+        slai_set_relaxed(map + i, scaled);
+}
+
+/* Commits [*done, upto) of an area that ends at `most`, a generous step ahead unless that is refused. */
+static bool commit_ahead(char *base, size_t *done, size_t upto, size_t step, size_t most)
+{
+    size_t page = slai_os_page();
+    size_t want;
+    if (upto <= *done)
+        return true;
+    upto = slai_round_up(upto, page);
+    want = slai_round_up(upto + step, page);
+    if (want > most || want < upto)
+        want = most;
+    if (!slai_os_commit(base + *done, want - *done)) {
+        want = upto < most ? upto : most;
+        if (!slai_os_commit(base + *done, want - *done))
+            return false;
+    }
+    *done = want;
+    return true;
+}
+
+/* Makes the pages below `top`, their descriptors (and one more, the fence) and map bytes usable. */
+static bool commit_to(struct slai_region *r, size_t top)
+{
+    size_t header = r->data << SLAI_PAGE_SHIFT, map = (size_t)((char *)r->spans - r->base);
+    size_t old = r->committed << SLAI_PAGE_SHIFT, data = old;
+    size_t step = slai_round_down((old - header) / 16, SLAI_PAGE);
+    if (!commit_ahead(r->base, &r->map_committed, top, 0, map) ||
+        !commit_ahead((char *)r->spans, &r->spans_committed, (top + 1) * sizeof *r->spans, SPANS_STEP,
+                      header - map))
+        return false;
+    step = step < DATA_STEP ? DATA_STEP : step > DATA_STEP_MAX ? DATA_STEP_MAX : step;
+    if (!commit_ahead(r->base, &data, top << SLAI_PAGE_SHIFT, step, r->pages << SLAI_PAGE_SHIFT))
+        return false;
+    r->committed = data >> SLAI_PAGE_SHIFT;
+    if (data > old && slai_option(huge_pages) != SLAI_HUGE_DEFAULT)
+        slai_os_huge_pages(r->base + old, data - old, slai_option(huge_pages) == SLAI_HUGE_ALWAYS);
+    return true;
+}
+
+/* Lays out [p, p + size) as region number slai_region_count; publishes it. */
+static bool set_up(char *p, size_t size)
+{
+    struct slai_region *r = &slai_regions[slai_region_count];
+    size_t pages = size >> SLAI_PAGE_SHIFT;
+    size_t map = slai_round_up(pages, SLAI_PAGE);
+    size_t spans = slai_round_up((pages + 1) * sizeof *r->spans, SLAI_PAGE);
+    memset(r, 0, sizeof *r);
+    r->base = p;
+    r->pages = pages;
+    r->data = r->top = r->committed = (map + spans) >> SLAI_PAGE_SHIFT;
+    r->spans = (struct slai_span *)(p + map);
+    if (r->data >= pages)
+        return false;
+    /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
+    r->map_committed = slai_round_down(r->data - 1, slai_os_page());
+    r->spans_committed = slai_round_down((r->data - 1) * sizeof *r->spans, slai_os_page());
+    r->metadata = -(r->map_committed + r->spans_committed);
+    /* Readable throughout, so that any address in the region can be looked up; charged only where written. */
+    if (!slai_os_readable(p, map) || !commit_to(r, r->data + 1))
+        return false;
+    r->spans[r->data - 1].kind = SLAI_KIND_HEADER; /* where coalescing stops */
+    if (slai_region_count == 0) {
+        slai_set_relaxed(&slai_window.base, p);
+        slai_set_release(&slai_window.pages, pages);
+    }
+    slai_set_release(&slai_region_count, slai_region_count + 1);
+    return true;
+}
+
+/* One attempt at a region of `size` usable bytes or so. */
+static bool try_region(size_t size)
+{
+    size_t align = size >= ALIGN_BIG * 512 ? ALIGN_BIG : SLAI_PAGE;
+    char *raw = slai_os_reserve(size + align), *p;
+    if (raw == NULL)
+        return false;
+    p = (char *)slai_round_up((uintptr_t)raw, align);
+    if (set_up(p, size))
+        return true;
+    slai_os_release(raw, size + align);
+    return false;
+}
+
+/* A region with room for `pages`; big where address space is free, modest where it is limited. */
+static bool add_region(size_t pages)
+{
+    size_t limit = slai_os_address_limit();
+    size_t least = (pages + 3) << SLAI_PAGE_SHIFT, size = RESERVE_MOST;
+    least += slai_round_up(pages * (sizeof(struct slai_span) + 2), SLAI_PAGE); /* its map and descriptors */
+    if (slai_region_count == SLAI_MAX_REGIONS)
+        return false;
+    if (limit != SIZE_MAX)
+        size = slai_ceil_pow2(limit / 16 + 1);
+    if (size < RESERVE_LEAST)
+        size = RESERVE_LEAST;
+    for (; size > least; size /= 2)
+        if (try_region(size))
+            return true;
+    return try_region(least);
+}
+
+struct slai_span *slai_region_extend(size_t pages)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = slai_region_count; i-- > 0;) {
+            struct slai_region *r = &slai_regions[i];
+            if (r->pages - r->top < pages || !commit_to(r, r->top + pages))
+                continue;
+            struct slai_span *s = &r->spans[r->top];
+            slai_set_kind(s, SLAI_KIND_BUSY);
+            s->clean = 1;
+            s->moved = 0;
+            s->pages = (uint32_t)pages;
+            s->back = 0;
+            s->start = r->base + (r->top << SLAI_PAGE_SHIFT);
+            slai_set_relaxed(&r->top, r->top + pages);
+            return s;
+        }
+        if (pass > 0 || pages > RESERVE_MOST >> SLAI_PAGE_SHIFT || !add_region(pages))
+            break;
+    }
+    errno = ENOMEM;
+    return NULL;
+}

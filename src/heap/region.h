@@ -1,0 +1,129 @@
+/*
+ * Regions: reserved address space cut into heap pages of 64 KiB, and what each
+ * page is.  A region begins with its own bookkeeping:
+ *
+ *   base                 base + pages                    base + data * 64 KiB
+ *   | class map, 1 byte a page | span descriptors, 128 B a page | data pages ... |
+ *
+ * The class map is the first thing in the region, so base[page number] is the
+ * scaled size class of a slab's page, 0 for all else.  Address to page to
+ * descriptor is arithmetic.  The first region is the window the hot path looks
+ * at; more regions exist only where one big one was refused.
+ */
+#ifndef HEAP_REGION_H
+#define HEAP_REGION_H
+
+#include "heap/sizeclass.h"
+#include "util/atomic.h"
+#include "util/list.h"
+
+enum slai_kind {
+    SLAI_KIND_NONE,  /* inside a span, or never used */
+    SLAI_KIND_INNER, /* inside a slab of several pages: `back` leads to its first page */
+    SLAI_KIND_FREE,  /* first and last page of a span in the page heap's bins */
+    SLAI_KIND_BUSY,  /* taken from the page heap, not yet (or no longer) anything */
+    SLAI_KIND_SLAB,
+    SLAI_KIND_LARGE,
+    SLAI_KIND_HEADER /* the region's own pages */
+};
+
+struct slai_tcache;
+
+/* A run of pages; the descriptor of its first page speaks for it. Two cache lines by who writes them. */
+struct slai_span {
+    /* Owner thread of a slab, its depot's lock without one; PAGEHEAP for all other kinds. */
+    uint8_t kind;    /* enum slai_kind; changes under PAGEHEAP, or BUSY <-> SLAB by its taker */
+    uint8_t class;   /* SLAB */
+    uint8_t place;   /* SLAB: enum slai_place, the list it is in (I4) */
+    uint8_t clean;   /* FREE and BUSY: reads as zero (I9) */
+    uint8_t moved;   /* its mapping was split by slai_os_move(): purge by renewing */
+    uint16_t capacity; /* SLAB: blocks in it */
+    uint32_t pages;  /* length of the span */
+    uint32_t back;   /* pages back to the first page: INNER, and last page of FREE */
+    uint32_t used;   /* SLAB: blocks out, and remote frees not yet counted in; written by the owner alone */
+    uint32_t size;   /* SLAB: of a block */
+    uint32_t recip;  /* SLAB: as in its class */
+    uint16_t words;  /* SLAB: length of each bitmap */
+    uint16_t hint;   /* SLAB: no free bit below this word */
+    uint64_t *free;  /* SLAB: the free set, a bit a block; the remote set follows it */
+    char *start;     /* address of the first page */
+    struct slai_link link;
+
+    /* Shared: other threads add to it. */
+    struct slai_tcache *owner __attribute__((aligned(SLA_CACHELINE))); /* NULL: in the depot */
+    size_t remote;                /* blocks freed by others and not yet counted; 0 -> n posts the slab */
+    struct slai_span *next_post;  /* in the owner's inbox */
+    uint64_t stamp;               /* FREE and dirty: when, 0 since the last look; PAGEHEAP */
+};
+
+#define SLAI_STAMP_REFUSED UINT64_MAX /* the system would not purge it */
+
+_Static_assert(sizeof(struct slai_span) == 2 * SLA_CACHELINE, "a descriptor is two cache lines");
+
+/* Neighbours and statistics look at a kind while it changes: what goes with the kind is written before it. */
+SLA_INLINE unsigned slai_kind(const struct slai_span *s) { return slai_load_acquire(&s->kind); }
+SLA_INLINE void slai_set_kind(struct slai_span *s, unsigned kind) { slai_set_release(&s->kind, (uint8_t)kind); }
+
+struct slai_region {
+    char *base;
+    size_t pages;            /* in all */
+    size_t data;             /* number of the first data page */
+    size_t top;              /* pages below it have been handed out; PAGEHEAP, read by anyone */
+    size_t committed;        /* data pages below it are readable and writable; PAGEHEAP */
+    size_t spans_committed;  /* descriptors, likewise */
+    size_t map_committed;    /* bytes of the class map, likewise */
+    size_t metadata;         /* plus both of them: bytes of bookkeeping */
+    struct slai_span *spans; /* by page number */
+};
+
+/* What the hot path knows of the first region; pages is 0 until there is one. */
+struct slai_window {
+    char *base;
+    size_t pages;
+};
+
+#define SLAI_MAX_REGIONS 256
+extern struct slai_window slai_window SLA_HIDDEN;
+extern struct slai_region slai_regions[SLAI_MAX_REGIONS] SLA_HIDDEN;
+extern size_t slai_region_count SLA_HIDDEN; /* PAGEHEAP; read by anyone, grows only */
+
+/* The region p lies in, if in a page that was ever handed out; else NULL. */
+struct slai_region *slai_region_of(const void *p);
+
+/* Fresh pages, as a BUSY clean span; extends or adds a region. NULL with ENOMEM. REQUIRES PAGEHEAP. */
+struct slai_span *slai_region_extend(size_t pages);
+
+SLA_INLINE size_t slai_page_number(const struct slai_region *r, const void *p)
+{
+    return ((uintptr_t)p - (uintptr_t)r->base) >> SLAI_PAGE_SHIFT;
+}
+
+/* The descriptor of p's page, whatever that page is; NULL for a foreign address. */
+SLA_INLINE struct slai_span *slai_page_of(const void *p)
+{
+    struct slai_region *r = slai_region_of(p);
+    return r != NULL ? &r->spans[slai_page_number(r, p)] : NULL;
+}
+
+/* pre: p lies in a slab of ours. */
+SLA_INLINE struct slai_span *slai_slab_of(const void *p)
+{
+    struct slai_span *s;
+    size_t page = ((uintptr_t)p - (uintptr_t)slai_window.base) >> SLAI_PAGE_SHIFT;
+    if (SLA_LIKELY(page < slai_window.pages))
+        s = &slai_regions[0].spans[page];
+    else
+        s = slai_page_of(p);
+    return s - s->back;
+}
+
+/* Scaled class of p's page in any region: 0 for all that is no slab, foreign addresses too. */
+uint8_t slai_class_byte(const void *p);
+
+/* Writes the class map for a slab's pages. */
+void slai_class_mark(const struct slai_span *s, uint8_t scaled);
+
+/* The region a span's descriptor lies in. */
+struct slai_region *slai_region_of_span(const struct slai_span *s);
+
+#endif

@@ -1,0 +1,124 @@
+#include "heap/slab.h"
+
+#include "heap/meta.h"
+#include "heap/pageheap.h"
+
+static size_t bitmap_bytes(const struct slai_class *k) { return 2 * sizeof(uint64_t) * k->words; }
+
+struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
+{
+    const struct slai_class *k = &slai_classes[class];
+    uint64_t *free = slai_meta_take(bitmap_bytes(k));
+    struct slai_span *s = free != NULL ? slai_pages_take(k->pages, 1, SLAI_KIND_BUSY) : NULL;
+    if (s == NULL) {
+        if (free != NULL)
+            slai_meta_give(free, bitmap_bytes(k));
+        return NULL;
+    }
+    for (unsigned w = 0; w < k->words; w++)
+        free[w] = slai_low_mask(k->capacity - w * SLAI_WORD_BITS > 64 ? 64 : k->capacity - w * SLAI_WORD_BITS);
+    s->class = (uint8_t)class;
+    s->place = SLAI_NOWHERE;
+    s->size = k->size;
+    s->recip = k->reciprocal;
+    s->words = k->words;
+    s->capacity = (uint16_t)k->capacity;
+    s->hint = 0;
+    s->free = free;
+    s->next_post = NULL;
+    slai_set_relaxed(&s->used, 0);
+    slai_set_relaxed(&s->remote, 0);
+    slai_set_release(&s->owner, owner);
+    for (size_t i = 1; i < s->pages; i++) {
+        slai_set_kind(s + i, SLAI_KIND_INNER);
+        s[i].back = (uint32_t)i;
+    }
+    slai_set_kind(s, SLAI_KIND_SLAB);
+    slai_class_mark(s, (uint8_t)(2 * class));
+    return s;
+}
+
+void slai_slab_destroy(struct slai_span *s)
+{
+    slai_assert(s->used == 0 && s->place == SLAI_NOWHERE && slai_load_relaxed(&s->remote) == 0);
+    slai_class_mark(s, 0);
+    for (size_t i = 1; i < s->pages; i++) {
+        slai_set_kind(s + i, SLAI_KIND_NONE);
+        s[i].back = 0;
+    }
+    slai_set_kind(s, SLAI_KIND_BUSY);
+    slai_meta_give(s->free, bitmap_bytes(&slai_classes[s->class]));
+    s->free = NULL;
+    slai_pages_give(s);
+}
+
+uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n)
+{
+    uint32_t room = s->capacity - s->used, left, w = s->hint;
+    size_t size = s->size;
+    /* There may be more bits than room: those of frees not counted in yet. They are left alone. */
+    n = n < room ? n : room;
+    for (left = n; left > 0; w++) {
+        uint64_t bits = s->free[w];
+        char *base = s->start + (size_t)w * SLAI_WORD_BITS * size;
+        slai_assert(w < s->words);
+        while (bits != 0 && left > 0) {
+            *--end = base + slai_low_bit(bits) * size;
+            bits &= bits - 1;
+            left--;
+        }
+        s->free[w] = bits;
+        if (bits != 0)
+            break;
+    }
+    s->hint = (uint16_t)(w < s->words ? w : s->words - 1u);
+    slai_set_relaxed(&s->used, s->used + n);
+    return n;
+}
+
+/* Two frees of one block met: one of them was a mistake. */
+static void report_twice(const struct slai_span *s, unsigned word, uint64_t bits)
+{
+    for (; bits != 0; bits &= bits - 1) {
+        size_t i = (size_t)word * SLAI_WORD_BITS + slai_low_bit(bits);
+        slai_misuse("free", s->start + i * s->size, "block already free", s->size);
+    }
+}
+
+void slai_slab_collect(struct slai_span *s)
+{
+    uint64_t *remote = slai_slab_remote(s);
+    /* Acquire: the bits of every free that is counted are seen below. Later bits may be seen too; their count
+       will come by a later post. */
+    size_t n = slai_swap_acquire(&s->remote, 0);
+    for (unsigned w = 0; w < s->words; w++) {
+        uint64_t bits = slai_load_relaxed(&remote[w]);
+        if (bits == 0)
+            continue;
+        bits = slai_swap_acquire(&remote[w], 0); /* what the freeing threads wrote to the blocks is behind us */
+        if (SLA_UNLIKELY((bits & s->free[w]) != 0)) {
+            report_twice(s, w, bits & s->free[w]);
+            n -= slai_popcount(bits & s->free[w]);
+        }
+        s->free[w] |= bits;
+        if (w < s->hint)
+            s->hint = (uint16_t)w;
+    }
+    slai_assert(n <= s->used);
+    slai_set_relaxed(&s->used, s->used - (uint32_t)n);
+}
+
+void slai_slab_recount(struct slai_span *s)
+{
+    uint64_t *remote = slai_slab_remote(s);
+    uint32_t free = 0;
+    for (unsigned w = 0; w < s->words; w++) {
+        s->free[w] |= remote[w];
+        remote[w] = 0;
+        free += slai_popcount(s->free[w]);
+    }
+    s->hint = 0;
+    slai_set_relaxed(&s->remote, 0);
+    slai_set_relaxed(&s->used, s->capacity - free);
+    s->next_post = NULL;
+}

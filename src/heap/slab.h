@@ -1,0 +1,68 @@
+/*
+ * A slab: a span cut into equal blocks.  Which blocks are free is a bitmap in
+ * the metadata arena, so a free block's memory is never written or read here:
+ * no link to corrupt, no cold line to fetch.  A second bitmap takes the blocks
+ * that other threads free (cache/remote.c).  Free blocks are handed out lowest
+ * address first, so memory that was never needed is never touched.
+ *
+ * Each function REQUIRES that the caller owns the slab: its thread, or the lock
+ * of its depot when it has none (I5).
+ */
+#ifndef HEAP_SLAB_H
+#define HEAP_SLAB_H
+
+#include "heap/misuse.h"
+#include "heap/region.h"
+
+enum slai_place { SLAI_NOWHERE, SLAI_PARTIAL, SLAI_FULL };
+
+#define SLAI_NO_INDEX UINT32_MAX
+
+/* A new slab, all blocks free, in no list. NULL with ENOMEM. Takes PAGEHEAP, META. */
+struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner);
+
+/* pre: used == 0, in no list. Takes PAGEHEAP, META. */
+void slai_slab_destroy(struct slai_span *s);
+
+/* Takes up to n free blocks, writing end[-1], end[-2], ... in address order; how many. */
+uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n);
+
+/* Counts in what other threads have freed. */
+void slai_slab_collect(struct slai_span *s);
+
+/* In a fork child, where no count can be half done: counts anew from the bitmaps. */
+void slai_slab_recount(struct slai_span *s);
+
+SLA_INLINE bool slai_slab_empty(const struct slai_span *s) { return s->used == 0; }
+SLA_INLINE bool slai_slab_full(const struct slai_span *s) { return s->used == s->capacity; }
+SLA_INLINE uint64_t *slai_slab_remote(const struct slai_span *s) { return s->free + s->words; }
+
+/* Number of the block that starts at p, or SLAI_NO_INDEX if none does. Any thread with a pending free may ask. */
+SLA_INLINE uint32_t slai_slab_index(const struct slai_span *s, const void *p)
+{
+    uint32_t offset = (uint32_t)((const char *)p - s->start);
+    uint32_t i = (uint32_t)((uint64_t)offset * s->recip >> 32);
+    return SLA_LIKELY(i * s->size == offset && i < s->capacity) ? i : SLAI_NO_INDEX;
+}
+
+/* Puts one block back; false (and reported) if it is not out. */
+SLA_INLINE bool slai_slab_put(struct slai_span *s, void *p)
+{
+    uint32_t i = slai_slab_index(s, p), word = i / SLAI_WORD_BITS;
+    uint64_t bit = (uint64_t)1 << i % SLAI_WORD_BITS;
+    if (SLA_UNLIKELY(i == SLAI_NO_INDEX)) {
+        slai_misuse("free", p, "not the start of a block", s->size);
+        return false;
+    }
+    if (SLA_UNLIKELY((s->free[word] & bit) != 0)) {
+        slai_misuse("free", p, "block already free", s->size);
+        return false;
+    }
+    s->free[word] |= bit;
+    if (word < s->hint)
+        s->hint = (uint16_t)word;
+    slai_set_relaxed(&s->used, s->used - 1);
+    return true;
+}
+
+#endif
