@@ -1,0 +1,159 @@
+#include "cache/depot.h"
+
+#include "os/lock.h"
+
+static struct depot {
+    struct slai_lock lock;
+    struct slai_list partial, full; /* under the lock; partial.first is looked at without */
+} __attribute__((aligned(SLA_CACHELINE))) depots[SLAI_CLASSES];
+
+#define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
+
+/* The ranks cannot be initialised statically without writing 74 initialisers, so each use makes sure. */
+static struct depot *depot_of(unsigned class)
+{
+    struct depot *d = &depots[class];
+    if (SLA_UNLIKELY(slai_load_relaxed(&d->lock.rank) == SLAI_RANK_NONE))
+        slai_set_relaxed(&d->lock.rank, SLAI_RANK_DEPOT + class);
+    return d;
+}
+
+static struct slai_list *list_of(struct depot *d, enum slai_place place)
+{
+    return place == SLAI_PARTIAL ? &d->partial : &d->full;
+}
+
+static void move(struct depot *d, struct slai_span *s, enum slai_place place)
+{
+    slai_assert_held(&d->lock);
+    if (s->place == place)
+        return;
+    if (s->place != SLAI_NOWHERE)
+        slai_list_remove(list_of(d, s->place), &s->link);
+    if (place != SLAI_NOWHERE)
+        slai_list_push(list_of(d, place), &s->link);
+    s->place = (uint8_t)place;
+}
+
+/* After blocks came back: refiles the slab. True: it is empty, out of the lists, and the caller's to destroy. */
+static bool settle(struct depot *d, struct slai_span *s)
+{
+    if (slai_slab_empty(s)) {
+        move(d, s, SLAI_NOWHERE);
+        return true;
+    }
+    move(d, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
+    return false;
+}
+
+struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
+{
+    struct depot *d = depot_of(class);
+    struct slai_span *s = NULL;
+    if (slai_load_relaxed(&d->partial.first) == NULL)
+        return NULL; /* a moment's staleness costs one slab, not correctness */
+    slai_lock(&d->lock);
+    if (d->partial.first != NULL) {
+        s = SPAN(d->partial.first);
+        move(d, s, SLAI_NOWHERE);
+        slai_set_release(&s->owner, tc);
+    }
+    slai_unlock(&d->lock);
+    return s;
+}
+
+static void take_over(struct depot *d, struct slai_list *from, struct slai_list *empty)
+{
+    while (from->first != NULL) {
+        struct slai_span *s = SPAN(from->first);
+        slai_list_remove(from, &s->link);
+        s->place = SLAI_NOWHERE;
+        slai_set_release(&s->owner, NULL);
+        if (settle(d, s))
+            slai_list_push(empty, &s->link);
+    }
+}
+
+void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list *full)
+{
+    struct depot *d = depot_of(class);
+    struct slai_list empty = {NULL, NULL};
+    if (partial->first == NULL && full->first == NULL)
+        return;
+    slai_lock(&d->lock);
+    take_over(d, partial, &empty);
+    take_over(d, full, &empty);
+    slai_unlock(&d->lock);
+    while (empty.first != NULL) {
+        struct slai_span *s = SPAN(empty.first);
+        slai_list_remove(&empty, &s->link);
+        slai_slab_destroy(s);
+    }
+}
+
+bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n)
+{
+    struct depot *d = depot_of(s->class);
+    bool empty = false, ours;
+    slai_lock(&d->lock);
+    ours = slai_load_relaxed(&s->owner) == NULL;
+    if (ours) {
+        for (uint32_t i = 0; i < n; i++)
+            slai_slab_put(s, blocks[i]);
+        empty = settle(d, s);
+    }
+    slai_unlock(&d->lock);
+    if (empty)
+        slai_slab_destroy(s);
+    return ours;
+}
+
+bool slai_depot_collect(struct slai_span *s)
+{
+    struct depot *d = depot_of(s->class);
+    bool empty = false, ours;
+    slai_lock(&d->lock);
+    ours = slai_load_relaxed(&s->owner) == NULL;
+    if (ours) {
+        slai_slab_collect(s);
+        empty = settle(d, s);
+    }
+    slai_unlock(&d->lock);
+    if (empty)
+        slai_slab_destroy(s);
+    return ours;
+}
+
+void slai_depot_file(struct slai_span *s)
+{
+    struct depot *d = depot_of(s->class);
+    bool empty;
+    slai_lock(&d->lock);
+    s->place = SLAI_NOWHERE;
+    empty = settle(d, s);
+    slai_unlock(&d->lock);
+    if (empty)
+        slai_slab_destroy(s);
+}
+
+void slai_depot_lock_all(void)
+{
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        slai_lock(&depot_of(c)->lock);
+}
+
+void slai_depot_unlock_all(void)
+{
+    for (unsigned c = SLAI_CLASSES; c-- > 1;)
+        slai_unlock(&depot_of(c)->lock);
+}
+
+void slai_depot_reset_all(bool forget)
+{
+    for (unsigned c = SLAI_CLASSES; c-- > 1;) {
+        struct depot *d = depot_of(c);
+        slai_lock_reset(&d->lock);
+        if (forget)
+            d->partial = d->full = (struct slai_list){NULL, NULL};
+    }
+}

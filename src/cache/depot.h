@@ -1,0 +1,29 @@
+/*
+ * The depot: per size class the slabs that no thread owns, under a mutex.  The
+ * slabs of a thread that ends come here; a thread that runs out adopts one.
+ */
+#ifndef CACHE_DEPOT_H
+#define CACHE_DEPOT_H
+
+#include "heap/slab.h"
+
+/* A slab with free blocks, now owned by tc; NULL: none there. */
+struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc);
+
+/* Takes over all slabs of two lists of one class; empty ones go to the page heap. */
+void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list *full);
+
+/* Frees n blocks of a slab if the depot holds it; false: some thread owns it by now. */
+bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n);
+
+/* Counts in the remote frees of a slab if the depot holds it; false as above. */
+bool slai_depot_collect(struct slai_span *s);
+
+/* Files a slab without owner by what is in it; for the repair of a fork child. Takes the depot's lock. */
+void slai_depot_file(struct slai_span *s);
+
+void slai_depot_lock_all(void);
+void slai_depot_unlock_all(void);
+void slai_depot_reset_all(bool forget); /* in a fork child; forget: empty the lists too, the repair will refile */
+
+#endif

@@ -1,0 +1,266 @@
+/* The slow paths of a stack: refill, overflow, flush, and the budget that bounds what a thread keeps. */
+#include "cache/depot.h"
+#include "cache/remote.h"
+#include "heap/meta.h"
+#include "heap/purge.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
+#define CHUNK 64u           /* blocks flushed together: bounds the stack frame */
+#define BATCH_MAX 128u      /* blocks a refill takes at most */
+#define POLL_EVERY 64u      /* slow paths between looks at the purge clock */
+#define SWEEP_EVERY 1024u   /* and between sweeps for idle classes */
+#define ONE_WAY_BYTES 16384 /* a stack that only overflows (its thread only frees) may grow up to this */
+
+/* A fork child sees this thread's memory as of some instant; it drops the stack named busy. */
+static void begin(struct slai_tcache *tc, unsigned class)
+{
+    slai_set_relaxed(&tc->busy, class + 1);
+    slai_fence_release();
+}
+
+static void end(struct slai_tcache *tc, unsigned class, void **top)
+{
+    slai_set_release(&tc->stacks[class].top, top);
+    slai_set_relaxed(&tc->bins[class].held, (uint32_t)(top - tc->bins[class].base));
+    slai_set_release(&tc->busy, 0);
+}
+
+static void move(struct slai_bin *bin, struct slai_span *s, enum slai_place place)
+{
+    if (s->place == place)
+        return;
+    if (s->place != SLAI_NOWHERE)
+        slai_list_remove(s->place == SLAI_PARTIAL ? &bin->partial : &bin->full, &s->link);
+    if (place != SLAI_NOWHERE)
+        slai_list_push(place == SLAI_PARTIAL ? &bin->partial : &bin->full, &s->link);
+    s->place = (uint8_t)place;
+}
+
+/* Files an own slab by what is in it. An empty one is kept only while the class has no other to take from. */
+static void settle(struct slai_tcache *tc, struct slai_span *s)
+{
+    struct slai_bin *bin = &tc->bins[s->class];
+    if (slai_slab_empty(s) && bin->partial.first != NULL && bin->partial.first != &s->link) {
+        move(bin, s, SLAI_NOWHERE);
+        slai_slab_destroy(s);
+    } else {
+        move(bin, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
+    }
+}
+
+static void drain(struct slai_tcache *tc)
+{
+    if (SLA_UNLIKELY(slai_load_relaxed(&tc->inbox) != NULL))
+        slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, NULL), settle);
+}
+
+/* A class that saw no slow path since the last sweep gives back half of what it keeps, and of its limit. */
+static void sweep(struct slai_tcache *tc)
+{
+    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+        struct slai_bin *bin = &tc->bins[c];
+        uint32_t limit = (uint32_t)(tc->stacks[c].limit - bin->base), first = slai_classes[c].limit_first;
+        uint32_t count = slai_stack_count(tc, c);
+        if (bin->idle == 0) {
+            bin->idle = 1;
+            continue;
+        }
+        if (count > 0)
+            slai_stack_flush(tc, c, (count + 1) / 2);
+        if (limit > first && count - (count + 1) / 2 <= limit / 2) {
+            uint32_t less = limit / 2 > first ? limit / 2 : first;
+            tc->stacks[c].limit = bin->base + less;
+            tc->budget += (long)(limit - less) * (long)slai_class_size(c);
+        }
+    }
+}
+
+/* What every slow path does: note the activity, and now and then look after what nobody else does. */
+static void tick(struct slai_tcache *tc, unsigned class)
+{
+    tc->bins[class].idle = 0;
+    if (SLA_LIKELY(++tc->events % POLL_EVERY != 0))
+        return;
+    slai_purge_poll();
+    if (tc->events % SWEEP_EVERY == 0)
+        sweep(tc);
+}
+
+/* A slab with free blocks: an own one, one from the depot, a new one. In the partial list, or NULL. */
+static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool anew)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    struct slai_span *s;
+    if (bin->partial.first != NULL)
+        return SPAN(bin->partial.first);
+    if (!anew)
+        return NULL;
+    s = slai_depot_adopt(class, tc);
+    if (s == NULL)
+        s = slai_slab_create(class, tc);
+    if (s != NULL)
+        move(bin, s, SLAI_PARTIAL);
+    return s;
+}
+
+void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    void **low = bin->base + 1, **high, **w;
+    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want = bin->batch, most;
+    drain(tc);
+    tick(tc, class);
+    bin->refilled = 1;
+    most = limit < BATCH_MAX ? limit : BATCH_MAX;
+    if (want > most)
+        want = most;
+    bin->batch = (uint16_t)(want * 2 < most ? want * 2 : most);
+    begin(tc, class);
+    /* Filled downwards, so that the lowest block is popped first. */
+    w = high = low + want;
+    while (w > low) {
+        struct slai_span *s = find_slab(tc, class, w == high);
+        if (s == NULL)
+            break;
+        w -= slai_slab_take(s, w, (uint32_t)(w - low));
+        if (slai_slab_full(s))
+            move(bin, s, SLAI_FULL);
+    }
+    if (SLA_UNLIKELY(w == high)) {
+        end(tc, class, bin->base);
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (w != low)
+        memmove(low, w, (size_t)(high - w) * sizeof *w);
+    high -= w - low;
+    void *block = high[-1];
+    end(tc, class, high - 2);
+    return block;
+}
+
+SLA_INLINE bool inside(const struct slai_span *s, const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)s->start < (size_t)s->pages << SLAI_PAGE_SHIFT;
+}
+
+/* Frees n <= CHUNK blocks that are in no stack any more. */
+static void give_back(struct slai_tcache *tc, unsigned class, void *const *blocks, uint32_t n)
+{
+    void *remote[CHUNK];
+    uint32_t away = 0;
+    for (uint32_t i = 0; i < n;) {
+        struct slai_span *s = slai_slab_of(blocks[i]);
+        if (SLA_UNLIKELY(slai_kind(s) != SLAI_KIND_SLAB || s->class != class)) {
+            /* The slab is gone, so the block had come back to it before. */
+            slai_misuse("free", blocks[i++], "block already free", slai_class_size(class));
+        } else if (SLA_LIKELY(slai_load_relaxed(&s->owner) == tc)) {
+            do {
+                slai_slab_put(s, blocks[i++]);
+            } while (i < n && inside(s, blocks[i]));
+            settle(tc, s);
+        } else {
+            remote[away++] = blocks[i++];
+        }
+    }
+    /* One message a slab: gather its blocks at the front. */
+    for (void **r = remote; away > 0;) {
+        struct slai_span *s = slai_slab_of(r[0]);
+        uint32_t k = 1;
+        for (uint32_t i = 1; i < away; i++) {
+            if (inside(s, r[i])) {
+                void *t = r[k];
+                r[k++] = r[i];
+                r[i] = t;
+            }
+        }
+        slai_remote_free(s, r, k);
+        r += k;
+        away -= k;
+    }
+}
+
+void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    void **low = bin->base + 1, **top = tc->stacks[class].top;
+    uint32_t left = (uint32_t)(top - bin->base) - n;
+    begin(tc, class);
+    for (uint32_t done = 0; done < n; done += CHUNK)
+        give_back(tc, class, low + done, n - done < CHUNK ? n - done : CHUNK);
+    memmove(low, low + n, left * sizeof *low);
+    end(tc, class, bin->base + left);
+}
+
+/* Gives the stack `limit` slots. False: no metadata memory; nothing changed. */
+static bool resize(struct slai_tcache *tc, unsigned class, uint32_t limit)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    uint32_t count = slai_stack_count(tc, class);
+    void **old = bin->base, **base = slai_meta_take((limit + 1) * sizeof(void *));
+    if (base == NULL)
+        return false;
+    memcpy(base, old, (count + 1) * sizeof *base);
+    begin(tc, class);
+    bin->base = base;
+    tc->stacks[class].limit = base + limit;
+    end(tc, class, base + count);
+    if (bin->room > slai_classes[class].limit_first)
+        slai_meta_give(old, (bin->room + 1) * sizeof(void *));
+    bin->room = limit;
+    return true;
+}
+
+/* Doubles the limit if the class's maximum and the thread's budget allow. */
+static bool grow(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), most = slai_classes[class].limit_max;
+    uint32_t more = limit * 2 < most ? limit * 2 : most;
+    long cost = (long)(more - limit) * (long)slai_class_size(class);
+    if (limit >= most || cost > tc->budget ||
+        (bin->refilled == 0 && (size_t)more * slai_class_size(class) > ONE_WAY_BYTES))
+        return false;
+    if (more <= bin->room)
+        tc->stacks[class].limit = bin->base + more;
+    else if (!resize(tc, class, more))
+        return false;
+    tc->budget -= cost;
+    return true;
+}
+
+void slai_stack_overflow(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    tick(tc, class);
+    if (tc->stacks[class].top < tc->stacks[class].limit)
+        return; /* the sweep made room */
+    if (!grow(tc, class)) {
+        uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base);
+        slai_stack_flush(tc, class, (limit + 1) / 2);
+        drain(tc);
+    }
+    bin->refilled = 0;
+}
+
+void slai_cache_flush(struct slai_tcache *tc)
+{
+    drain(tc);
+    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+        struct slai_bin *bin = &tc->bins[c];
+        uint32_t count = slai_stack_count(tc, c);
+        if (count > 0)
+            slai_stack_flush(tc, c, count);
+        for (struct slai_link *l = bin->partial.first, *next; l != NULL; l = next) {
+            struct slai_span *s = SPAN(l);
+            next = l->next;
+            if (slai_slab_empty(s)) {
+                move(bin, s, SLAI_NOWHERE);
+                slai_slab_destroy(s);
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+/* Caches' birth and death, those who have none, and what a fork leaves of them. */
+#include "cache/thread.h"
+
+#include "cache/depot.h"
+#include "cache/remote.h"
+#include "heap/meta.h"
+#include "heap/pageheap.h"
+#include "util/conf.h"
+
+#include <string.h>
+
+#define CACHE(l) SLA_CONTAINER(l, struct slai_tcache, link)
+
+/* Every stack of a thread without a cache: one slot that holds NULL, and no room. */
+static void *const nothing[1];
+#define NO_STACK {(void **)nothing, (void **)nothing}
+const struct slai_no_cache slai_unborn = {.stacks = {[0 ... SLAI_CLASSES - 1] = NO_STACK}};
+const struct slai_no_cache slai_dead = {.stacks = {[0 ... SLAI_CLASSES - 1] = NO_STACK}};
+
+SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
+
+static struct {
+    struct slai_lock lock;
+    struct slai_list live;   /* THREADS */
+    struct slai_list unused; /* THREADS: caches of ended threads, empty and closed */
+} threads = {.lock = SLAI_LOCK_INIT(SLAI_RANK_THREADS)};
+
+static struct {
+    struct slai_lock lock;
+    struct slai_tcache cache; /* SHARED; its inbox anyone's */
+    bool ready;               /* SHARED; looked at without */
+} shared = {.lock = SLAI_LOCK_INIT(SLAI_RANK_SHARED)};
+
+/* Slots of the first stacks, with the one below each that holds NULL. */
+static size_t first_slots(void)
+{
+    size_t n = 1; /* class 0 */
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        n += slai_classes[c].limit_first + 1u;
+    return n;
+}
+
+/* Points every stack at its first, empty slots. */
+static void lay_out(struct slai_tcache *tc)
+{
+    void **slot = tc->slots;
+    for (unsigned c = 0; c < SLAI_CLASSES; c++) {
+        const struct slai_class *k = &slai_classes[c];
+        struct slai_bin *bin = &tc->bins[c];
+        bin->base = slot;
+        bin->room = k->limit_first;
+        bin->batch = k->limit_first < 4 ? k->limit_first : 4;
+        bin->refilled = bin->idle = 0;
+        bin->held = 0;
+        tc->stacks[c].limit = slot + k->limit_first; /* class 0: top == limit for ever */
+        slai_set_relaxed(&tc->stacks[c].top, slot);
+        slot += k->limit_first + 1u;
+    }
+    tc->budget = slai_option(cache_size);
+}
+
+/* Fills in a zeroed cache. False: no memory for its stacks. */
+static bool set_up(struct slai_tcache *tc)
+{
+    tc->slots = slai_meta_take(first_slots() * sizeof(void *));
+    if (tc->slots == NULL)
+        return false;
+    memcpy(&tc->map, &slai_size_map, sizeof tc->map);
+    lay_out(tc);
+    return true;
+}
+
+static struct slai_tcache *make(void)
+{
+    struct slai_tcache *tc = slai_meta_take(sizeof *tc);
+    if (tc != NULL && !set_up(tc)) {
+        slai_meta_give(tc, sizeof *tc);
+        tc = NULL;
+    }
+    return tc;
+}
+
+static struct slai_tcache *birth(void)
+{
+    struct slai_tcache *tc = NULL;
+    slai_lock(&threads.lock);
+    if (threads.unused.first != NULL) {
+        tc = CACHE(threads.unused.first);
+        slai_list_remove(&threads.unused, &tc->link);
+        slai_set_release(&tc->inbox, NULL); /* open again */
+    } else {
+        tc = make();
+    }
+    if (tc != NULL) {
+        slai_list_push(&threads.live, &tc->link);
+        tc->live = true;
+    }
+    slai_unlock(&threads.lock);
+    return tc;
+}
+
+#define BUSY_ALL (SLAI_CLASSES + 1u) /* every stack is being rebuilt */
+
+/* Returns grown stacks to the arena; the stacks are empty. */
+static void shrink_stacks(struct slai_tcache *tc)
+{
+    slai_set_relaxed(&tc->busy, BUSY_ALL);
+    slai_fence_release();
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        if (tc->bins[c].room > slai_classes[c].limit_first)
+            slai_meta_give(tc->bins[c].base, (tc->bins[c].room + 1) * sizeof(void *));
+    lay_out(tc);
+    slai_set_release(&tc->busy, 0);
+}
+
+/* Slabs that were posted to a cache that is no more: on to who owns them now. */
+static void settle_none(struct slai_tcache *tc, struct slai_span *s)
+{
+    (void)tc;
+    (void)s;
+    slai_panic("a dead cache owns a slab");
+}
+
+/* All that the thread had goes to the depot; its struct waits for the next thread. */
+static void retire(struct slai_tcache *tc)
+{
+    slai_cache_flush(tc);
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
+    slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, SLAI_INBOX_CLOSED), settle_none);
+    shrink_stacks(tc);
+    slai_lock(&threads.lock);
+    slai_list_remove(&threads.live, &tc->link);
+    slai_list_push(&threads.unused, &tc->link);
+    tc->live = false;
+    slai_unlock(&threads.lock);
+}
+
+/* The hook at a thread's end. Later calls by the same thread (other hooks, the C library's own) share a cache. */
+static void thread_end(void *value)
+{
+    slai_tcache = (struct slai_tcache *)&slai_dead;
+    retire(value);
+}
+
+bool slai_threads_init(void) { return slai_tls_hook(thread_end); }
+
+struct slai_tcache *slai_cache_get(void)
+{
+    struct slai_tcache *tc = slai_tcache;
+    if (slai_has_cache(tc))
+        return tc;
+    if ((const void *)tc == &slai_dead)
+        return NULL;
+    tc = birth();
+    if (tc == NULL)
+        return NULL;
+    /* First the pointer, then the hook: arming it may allocate. */
+    slai_tcache = tc;
+    if (!slai_tls_arm(tc)) {
+        thread_end(tc); /* without the hook this cache would leak */
+        return NULL;
+    }
+    return tc;
+}
+
+struct slai_tcache *slai_shared_lock(void)
+{
+    slai_lock(&shared.lock);
+    if (!shared.ready)
+        slai_set_relaxed(&shared.ready, set_up(&shared.cache));
+    if (shared.ready)
+        return &shared.cache;
+    slai_unlock(&shared.lock);
+    return NULL;
+}
+
+bool slai_shared_used(void) { return slai_load_relaxed(&shared.ready); }
+
+void slai_shared_unlock(void) { slai_unlock(&shared.lock); }
+
+void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg)
+{
+    slai_lock(&threads.lock);
+    for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
+        visit(CACHE(l), arg);
+    slai_unlock(&threads.lock);
+    slai_lock(&shared.lock);
+    if (shared.ready)
+        visit(&shared.cache, arg);
+    slai_unlock(&shared.lock);
+}
+
+void slai_threads_lock(void)
+{
+    slai_lock(&threads.lock);
+    slai_lock(&shared.lock);
+}
+
+void slai_threads_unlock(void)
+{
+    slai_unlock(&shared.lock);
+    slai_unlock(&threads.lock);
+}
+
+void slai_threads_reset(void)
+{
+    slai_lock_reset(&shared.lock);
+    slai_lock_reset(&threads.lock);
+}
+
+bool slai_threads_alone(void)
+{
+    const struct slai_link *first = threads.live.first;
+    return first == NULL || (first->next == NULL && CACHE(first) == slai_tcache);
+}
+
+/*
+ * In a fork child.  The other threads are gone, perhaps in the middle of a slow
+ * path: their lists and counts may be half changed, and a slab may have freed
+ * blocks whose number was never added or posted.  So nothing of theirs is
+ * followed.  Every slab is counted anew from its bitmaps, and filed anew: those
+ * of the survivor under it, all others in the depot.  Then the blocks in the
+ * vanished threads' stacks are freed, but for a stack that was being rebuilt,
+ * whose blocks are lost (a few, once a fork, at most).
+ */
+static void forget_lists(struct slai_tcache *tc)
+{
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        tc->bins[c].partial = tc->bins[c].full = (struct slai_list){NULL, NULL};
+    slai_set_relaxed(&tc->inbox, NULL);
+}
+
+static void refile(struct slai_span *s, struct slai_tcache *self)
+{
+    slai_slab_recount(s);
+    if (s->owner == self || s->owner == &shared.cache) {
+        struct slai_bin *bin = &s->owner->bins[s->class];
+        s->place = slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL;
+        slai_list_push(s->place == SLAI_FULL ? &bin->full : &bin->partial, &s->link);
+    } else {
+        slai_set_relaxed(&s->owner, NULL);
+        slai_depot_file(s);
+    }
+}
+
+static void refile_all(struct slai_tcache *self)
+{
+    for (size_t i = 0; i < slai_region_count; i++) {
+        struct slai_region *r = &slai_regions[i];
+        for (size_t p = r->data, next; p < r->top; p = next) {
+            struct slai_span *s = &r->spans[p];
+            next = p + (s->pages > 0 ? s->pages : 1);
+            if (slai_kind(s) == SLAI_KIND_SLAB)
+                refile(s, self);
+        }
+    }
+}
+
+static void bury(struct slai_tcache *tc)
+{
+    uint32_t busy = tc->busy;
+    tc->busy = 0;
+    if (busy == BUSY_ALL) {
+        lay_out(tc); /* they were empty; what they had grown to is lost */
+    } else if (busy != 0) {
+        struct slai_bin *bin = &tc->bins[busy - 1];
+        bin->base = tc->stacks[busy - 1].top = tc->slots; /* which memory it was in is uncertain: let it be */
+        bin->room = 0;
+    }
+    retire(tc);
+}
+
+void slai_threads_repair(void)
+{
+    struct slai_tcache *self = slai_tcache;
+    struct slai_link *l, *next;
+    if (!slai_has_cache(self))
+        self = NULL;
+    for (l = threads.live.first; l != NULL; l = l->next)
+        forget_lists(CACHE(l));
+    if (shared.ready)
+        forget_lists(&shared.cache);
+    refile_all(self);
+    for (l = threads.live.first; l != NULL; l = next) {
+        next = l->next;
+        if (CACHE(l) != self)
+            bury(CACHE(l));
+    }
+}

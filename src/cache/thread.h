@@ -1,0 +1,117 @@
+/*
+ * The thread cache: per size class a stack of free blocks that are ready to be
+ * handed out, and the slabs the thread owns.  Popping and pushing touch neither
+ * a lock, nor an atomic, nor the block, nor its slab.
+ *
+ *   base                 top           limit
+ *    | NULL | b | b | b | b |  .  |  .  | .  |     top == base: empty, *top is NULL
+ *                                                  top == limit: full
+ *
+ * A thread without a cache points at a static one whose stacks are empty and
+ * full at once, so the hot path needs no test for it: every call goes cold.
+ */
+#ifndef CACHE_THREAD_H
+#define CACHE_THREAD_H
+
+#include "heap/slab.h"
+#include "os/lock.h"
+#include "os/tls.h"
+
+struct slai_stack {
+    void **top;   /* the last block pushed; its slot holds NULL when empty */
+    void **limit; /* the slot that may not be passed */
+};
+
+/* The rest of a class: only slow paths look here. */
+struct slai_bin {
+    void **base;
+    uint32_t room;     /* slots allocated above base */
+    uint16_t batch;    /* blocks the next refill takes */
+    uint8_t refilled;  /* since the last overflow */
+    uint8_t idle;      /* sweeps since the last slow path */
+    uint32_t held;     /* blocks in the stack after the last slow path, for statistics */
+    struct slai_list partial, full;
+};
+
+struct slai_tcache {
+    /* Owner thread: hot. */
+    struct slai_stack stacks[SLAI_CLASSES];
+    struct slai_size_map map;
+
+    /* Owner thread: slow paths. */
+    struct slai_bin bins[SLAI_CLASSES];
+    long budget;        /* bytes by which limits may still grow */
+    uint32_t events;    /* slow paths taken */
+    uint32_t busy;      /* class + 1 whose stack is being rebuilt, 0: none; a fork child must not trust that one */
+    void **slots;       /* the first stacks' memory, one piece */
+
+    /* THREADS. */
+    struct slai_link link;
+    bool live;
+
+    /* Shared: other threads post slabs with freed blocks here (cache/remote.c). */
+    struct slai_span *inbox __attribute__((aligned(SLA_CACHELINE)));
+};
+
+/* Thread states without a cache: the hot front of one, never written. */
+struct slai_no_cache {
+    struct slai_stack stacks[SLAI_CLASSES];
+    struct slai_size_map map; /* all 0: every size looks at stack 0 */
+};
+extern const struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
+extern const struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run */
+
+/* The calling thread's cache; the library's only thread-local variable. */
+extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
+
+SLA_INLINE bool slai_has_cache(const void *tc) { return tc != &slai_unborn && tc != &slai_dead; }
+
+/* The stack for a scaled class (2 * class), as the class map and the size map hold it. */
+SLA_INLINE struct slai_stack *slai_stack_of(struct slai_tcache *tc, size_t scaled)
+{
+    return (struct slai_stack *)((char *)tc->stacks + scaled * (sizeof(struct slai_stack) / 2));
+}
+
+/* stack.c: the slow paths of a stack. All by the owner. */
+
+/* Fills the class's stack and pops a block. NULL with ENOMEM. */
+void *slai_stack_refill(struct slai_tcache *tc, unsigned class);
+
+/* Makes room in a full stack, by a higher limit or by flushing the older half. */
+void slai_stack_overflow(struct slai_tcache *tc, unsigned class);
+
+/* Gives the n oldest blocks of a class back to their slabs. */
+void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n);
+
+/* Gives back every block and every empty slab. */
+void slai_cache_flush(struct slai_tcache *tc);
+
+SLA_INLINE uint32_t slai_stack_count(const struct slai_tcache *tc, unsigned class)
+{
+    return (uint32_t)(tc->stacks[class].top - tc->bins[class].base);
+}
+
+/* thread.c: birth, death, and threads without a cache. */
+
+/* The calling thread's own cache, made now if need be; NULL: use the shared one. */
+struct slai_tcache *slai_cache_get(void);
+
+/* The cache of those that have none, locked until slai_shared_unlock(). NULL with ENOMEM. */
+struct slai_tcache *slai_shared_lock(void);
+bool slai_shared_used(void); /* has anyone needed it yet? */
+void slai_shared_unlock(void);
+
+/* Creates the hook at the threads' end; once, before any cache. */
+bool slai_threads_init(void);
+
+/* Calls visit for every cache in use; THREADS is held, so visit takes no lock of lower rank. */
+void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg);
+
+/* fork: the locks of this file, and the repair of a child where only the calling thread exists. */
+void slai_threads_lock(void);
+void slai_threads_unlock(void);
+void slai_threads_reset(void);
+bool slai_threads_alone(void); /* does no other thread have a cache? THREADS is held */
+void slai_threads_repair(void);
+
+#endif
