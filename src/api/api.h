@@ -1,0 +1,45 @@
+/*
+ * The entry points under their internal names.  Public functions call these and
+ * never each other, so no call inside the library can be interposed.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "util/compiler.h"
+
+/* malloc.c: what the hot path in api/fast.h falls back on. */
+SLA_NOINLINE void *slai_malloc_medium(size_t size); /* above SLAI_SMALL_MAX */
+SLA_NOINLINE void *slai_malloc_slow(size_t size);   /* the stack is empty */
+SLA_NOINLINE void slai_free_slow(void *p);          /* full stack, no slab's block, or freed twice in a row */
+void slai_free_as(void *p, const char *call);       /* free, reporting misuse in the name of call */
+void *slai_malloc_class(unsigned class);            /* a block of a class, through the stacks */
+
+/* Bytes in the live block at p; 0, and reported in the name of call, if there is none. p may not be NULL. */
+size_t slai_size_of(const void *p, const char *call);
+
+/* resize.c */
+void *slai_calloc(size_t count, size_t size);
+void *slai_realloc(void *p, size_t size);
+void *slai_reallocarray(void *p, size_t count, size_t size);
+void slai_free_sized(void *p, size_t size);
+void slai_free_aligned_sized(void *p, size_t align, size_t size);
+size_t slai_usable_size(const void *p);
+
+/* align.c */
+void *slai_aligned_alloc(size_t align, size_t size);
+int slai_posix_memalign(void **out, size_t align, size_t size);
+void *slai_memalign(size_t align, size_t size);
+void *slai_valloc(size_t size);  /* aligned to a system page */
+void *slai_pvalloc(size_t size); /* and rounded up to whole ones */
+
+/* control.c */
+int slai_trim(size_t keep);
+int slai_mallopt(int parameter, int value);
+
+/* init.c: sets up the library; at once after the first time. */
+void slai_init(void);
+
+/* fork.c: registers the handlers; once. */
+void slai_fork_init(void);
+
+#endif

@@ -1,0 +1,89 @@
+/* Options, giving memory back, the version. */
+#include "api/api.h"
+#include "cache/thread.h"
+#include "heap/purge.h"
+
+#include <errno.h>
+#include <slaballoc.h>
+
+static int result(int err)
+{
+    if (err == 0)
+        return 0;
+    errno = err;
+    return -1;
+}
+
+/* The environment is read first, so that what the program sets is not overwritten by it later. */
+int sla_option_get(const char *name, long *value) SLA_NOEXCEPT
+{
+    slai_init();
+    return result(slai_conf_get(name, value));
+}
+
+int sla_option_set(const char *name, long value) SLA_NOEXCEPT
+{
+    slai_init();
+    return result(slai_conf_set(name, value));
+}
+
+/* What the calling thread holds without using it, to the slabs and the page heap. */
+static void flush_own(void)
+{
+    struct slai_tcache *tc = slai_tcache;
+    if (slai_has_cache(tc))
+        slai_cache_flush(tc);
+}
+
+void sla_thread_idle(void) SLA_NOEXCEPT
+{
+    int saved = errno;
+    flush_own();
+    errno = saved;
+}
+
+int slai_trim(size_t keep)
+{
+    int saved = errno;
+    size_t purged;
+    struct slai_tcache *tc;
+    slai_init();
+    flush_own();
+    tc = slai_shared_used() ? slai_shared_lock() : NULL;
+    if (tc != NULL) {
+        slai_cache_flush(tc);
+        slai_shared_unlock();
+    }
+    purged = slai_purge(SLAI_PURGE_ALL, keep);
+    errno = saved;
+    return purged > 0;
+}
+
+int sla_trim(size_t keep) SLA_NOEXCEPT { return slai_trim(keep); }
+
+/*
+ * libc's knob box.  What exists here is taken, all else is refused (0): glibc's
+ * arenas, bins, mmap and trim thresholds have no counterpart.
+ */
+int slai_mallopt(int parameter, int value)
+{
+    enum { M_PURGE_NOW = -101, M_DECAY = -100 }; /* as bionic and scudo number them */
+    if (parameter == M_PURGE_NOW) {
+        slai_trim(0);
+        return 1;
+    }
+    if (parameter == M_DECAY && value >= 0) {
+        slai_init();
+        return slai_conf_set("purge_delay", value) == 0;
+    }
+    return 0;
+}
+
+long sla_maintain(void) SLA_NOEXCEPT
+{
+    slai_init();
+    slai_purge(SLAI_PURGE_DUE, 0);
+    return slai_purge_next();
+}
+
+const char *sla_version(void) SLA_NOEXCEPT { return SLA_VERSION_STRING; }

@@ -1,0 +1,48 @@
+/*
+ * The hot path of malloc and free, in full.  It is inlined into both spellings
+ * of each entry point (sla_malloc and malloc, sla_free and free), so neither
+ * pays for the other.  slaballoc(7) tells the story.
+ */
+#ifndef API_FAST_H
+#define API_FAST_H
+
+#include "api/api.h"
+#include "cache/thread.h"
+
+SLA_INLINE void *slai_pop(struct slai_tcache *tc, size_t scaled, size_t size)
+{
+    struct slai_stack *stack = slai_stack_of(tc, scaled);
+    void **top = stack->top, *block = *top;
+    if (SLA_UNLIKELY(block == NULL))
+        return slai_malloc_slow(size);
+    stack->top = top - 1;
+    return block;
+}
+
+SLA_INLINE void *slai_malloc(size_t size)
+{
+    struct slai_tcache *tc = slai_tcache;
+    if (SLA_UNLIKELY(size > SLAI_SMALL_MAX))
+        return slai_malloc_medium(size);
+    return slai_pop(tc, tc->map.small[(size + 7) / 8], size);
+}
+
+SLA_INLINE void slai_free(void *p)
+{
+    const char *base = slai_load_relaxed(&slai_window.base);
+    size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
+    if (SLA_UNLIKELY(page >= slai_window.pages)) {
+        slai_free_slow(p); /* NULL, foreign, or in a further region */
+        return;
+    }
+    struct slai_stack *stack = slai_stack_of(slai_tcache, (unsigned char)base[page]);
+    void **top = stack->top;
+    if (SLA_UNLIKELY(top == stack->limit || *top == p)) {
+        slai_free_slow(p); /* full (class 0 always is), or freed twice in a row */
+        return;
+    }
+    top[1] = p;
+    slai_set_release(&stack->top, top + 1); /* a fork child must never find a stale slot below top */
+}
+
+#endif

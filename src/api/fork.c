@@ -1,0 +1,39 @@
+/*
+ * Fork.  Before it every lock is taken in rank order, so the child finds all
+ * that locks protect in order.  What the other threads did without locks is
+ * repaired by slai_threads_repair().
+ */
+#include "api/api.h"
+#include "cache/depot.h"
+#include "cache/thread.h"
+#include "heap/meta.h"
+#include "heap/pageheap.h"
+
+static void prepare(void)
+{
+    slai_threads_lock();
+    slai_depot_lock_all();
+    slai_lock(&slai_pageheap.lock);
+    slai_meta_lock();
+}
+
+static void parent(void)
+{
+    slai_meta_unlock();
+    slai_unlock(&slai_pageheap.lock);
+    slai_depot_unlock_all();
+    slai_threads_unlock();
+}
+
+static void child(void)
+{
+    bool alone = slai_threads_alone();
+    slai_meta_reset();
+    slai_lock_reset(&slai_pageheap.lock);
+    slai_depot_reset_all(!alone);
+    slai_threads_reset();
+    if (!alone)
+        slai_threads_repair();
+}
+
+void slai_fork_init(void) { (void)slai_os_at_fork(prepare, parent, child); /* refusal is reported by the OS layer */ }

@@ -1,0 +1,115 @@
+/* malloc and free: the hot path is api/fast.h, what follows it is here. */
+#include "api/fast.h"
+#include "heap/large.h"
+
+#include <errno.h>
+#include <slaballoc.h>
+
+void *sla_malloc(size_t size) SLA_NOEXCEPT { return slai_malloc(size); }
+void sla_free(void *p) SLA_NOEXCEPT { slai_free(p); }
+
+static SLA_NOINLINE void *malloc_large(size_t size)
+{
+    bool zero;
+    if (size > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    slai_init();
+    return slai_large_take(size, 1, &zero);
+}
+
+void *slai_malloc_medium(size_t size)
+{
+    struct slai_tcache *tc = slai_tcache;
+    if (SLA_UNLIKELY(size > SLAI_MEDIUM_MAX))
+        return malloc_large(size);
+    return slai_pop(tc, tc->map.medium[(size + 127) / 128], size);
+}
+
+/* The calling thread's cache; the shared one, locked, for a thread that has none. NULL: no memory. */
+static struct slai_tcache *enter(void)
+{
+    struct slai_tcache *tc = slai_tcache;
+    if (SLA_LIKELY(slai_has_cache(tc)))
+        return tc;
+    slai_init();
+    tc = slai_cache_get();
+    return tc != NULL ? tc : slai_shared_lock();
+}
+
+static void leave(const struct slai_tcache *tc)
+{
+    if (SLA_UNLIKELY(tc != slai_tcache))
+        slai_shared_unlock();
+}
+
+/* Arming a new cache may allocate, so the stack can be non-empty by the time we come here. */
+void *slai_malloc_class(unsigned class)
+{
+    struct slai_tcache *tc = enter();
+    void *block;
+    if (tc == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    block = *tc->stacks[class].top;
+    if (block != NULL)
+        tc->stacks[class].top--;
+    else
+        block = slai_stack_refill(tc, class);
+    leave(tc);
+    return block;
+}
+
+void *slai_malloc_slow(size_t size) { return slai_malloc_class(slai_class_of(size)); }
+
+/* A block of a slab that did not fit its stack, or whose thread has none. */
+static void free_small(void *p, unsigned class, const char *call)
+{
+    struct slai_tcache *tc = enter();
+    struct slai_stack *stack;
+    if (tc == NULL)
+        return; /* no memory for even a first cache: the block is lost, not the program */
+    stack = &tc->stacks[class];
+    if (*stack->top == p) {
+        slai_misuse(call, p, "block already free", slai_class_size(class));
+    } else {
+        if (stack->top == stack->limit)
+            slai_stack_overflow(tc, class);
+        stack->top[1] = p;
+        slai_set_release(&stack->top, stack->top + 1);
+    }
+    leave(tc);
+}
+
+void slai_free_as(void *p, const char *call)
+{
+    int saved = errno; /* free() leaves errno alone (I8), whatever the system says below */
+    unsigned class;
+    if (p == NULL)
+        return;
+    class = slai_class_byte(p) / 2;
+    if (class != 0)
+        free_small(p, class, call);
+    else
+        slai_large_give(p, call);
+    errno = saved;
+}
+
+void slai_free_slow(void *p) { slai_free_as(p, "free"); }
+
+size_t slai_size_of(const void *p, const char *call)
+{
+    unsigned class = slai_class_byte(p) / 2;
+    size_t size = class != 0 ? slai_class_size(class) : slai_large_size(p);
+    if (SLA_UNLIKELY(size == 0)) {
+        slai_misuse_unknown(call, p);
+        return 0;
+    }
+    if (class != 0 && SLA_UNLIKELY(slai_slab_index(slai_slab_of(p), p) == SLAI_NO_INDEX)) {
+        slai_misuse(call, p, "not the start of a block", size);
+        return 0;
+    }
+    return size;
+}
