@@ -124,7 +124,6 @@ static void stop_busy(pthread_t *threads)
         CHILD_REQUIRE(pthread_join(threads[i], NULL) == 0);
     for (size_t i = 0; i < 64; i++)
         sla_free(swap(i, NULL));
-    CHILD_REQUIRE(atomic_load(&operations) > 0);
 }
 
 /* --- cases; each runs in a child of its own, away from Check's process --- */
@@ -152,6 +151,7 @@ static void many_forks(void *arg)
         reap(pid);
     }
     stop_busy(threads);
+    CHILD_REQUIRE(atomic_load(&operations) > done);
     script(1);
     support_mail[0] = done;
 }
@@ -211,7 +211,6 @@ static void child_goes_on(void *arg)
                 }
                 reap(inner);
             }
-            atomic_fetch_add(&operations, 1);
             stop_busy(own);
             _exit(0);
         }

@@ -131,7 +131,7 @@ START_TEST(random_threads)
     memset(&shared, 0, sizeof(shared));
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_init(&shared.locks[i], NULL);
-    shared.rounds = support_scaled(plans[_i].rounds) / 3;
+    shared.rounds = support_scaled(plans[_i].rounds) / (support_long() ? 3 : 10);
     shared.size_limit = plans[_i].limit;
     ck_assert_int_eq(sla_option_get("purge_delay", &delay), 0);
     ck_assert_int_eq(sla_option_set("purge_delay", plans[_i].purge_delay), 0);
@@ -182,7 +182,7 @@ START_TEST(free_happens_before_malloc)
 {
     struct writer writers[4];
     pthread_t threads[4];
-    size_t rounds = ordered_sizes[_i] < 2000 ? 600 : 60;
+    size_t rounds = ordered_sizes[_i] < 2000 ? 300 : 30;
     for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
         writers[i] = (struct writer){support_scaled(rounds), ordered_sizes[_i], (unsigned char)(i + 1), 0};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, write_and_free, &writers[i]), 0);
@@ -220,7 +220,7 @@ static void *receive(void *arg)
 START_TEST(remote_free_happens_before_malloc)
 {
     pthread_t thread;
-    size_t received = 0, sent = 0, before = live(), count = support_scaled(200000) * (ordered_sizes[_i] < 2000 ? 1 : 0)
+    size_t received = 0, sent = 0, before = live(), count = support_scaled(60000) * (ordered_sizes[_i] < 2000 ? 1 : 0)
         + support_scaled(5000);
     atomic_store(&sender_done, 0);
     mail_size = ordered_sizes[_i];
