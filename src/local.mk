@@ -7,9 +7,20 @@
 #
 # SPDX-License-Identifier: MIT
 
-nobase_include_HEADERS += include/slaballoc.h include/slaballoc/stats.h
+include_HEADERS += include/slaballoc.h
+subinclude_HEADERS += include/slaballoc/stats.h
 
 core_sources = \
+	%D%/api/align.c \
+	%D%/api/api.h \
+	%D%/api/control.c \
+	%D%/api/fast.h \
+	%D%/api/fork.c \
+	%D%/api/init.c \
+	%D%/api/malloc.c \
+	%D%/api/resize.c \
+	%D%/api/stats.c \
+	%D%/api/stats.h \
 	%D%/cache/depot.c \
 	%D%/cache/depot.h \
 	%D%/cache/remote.c \
@@ -17,6 +28,10 @@ core_sources = \
 	%D%/cache/stack.c \
 	%D%/cache/thread.c \
 	%D%/cache/thread.h \
+	%D%/heap/check.c \
+	%D%/heap/check.h \
+	%D%/heap/large.c \
+	%D%/heap/large.h \
 	%D%/heap/meta.c \
 	%D%/heap/meta.h \
 	%D%/heap/misuse.c \

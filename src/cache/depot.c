@@ -4,7 +4,8 @@
 
 static struct depot {
     struct slai_lock lock;
-    struct slai_list partial, full; /* under the lock; partial.first is looked at without */
+    struct slai_list partial, full; /* under the lock */
+    size_t ready;                   /* slabs in partial; looked at without it */
 } __attribute__((aligned(SLA_CACHELINE))) depots[SLAI_CLASSES];
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
@@ -32,6 +33,10 @@ static void move(struct depot *d, struct slai_span *s, enum slai_place place)
         slai_list_remove(list_of(d, s->place), &s->link);
     if (place != SLAI_NOWHERE)
         slai_list_push(list_of(d, place), &s->link);
+    if (place == SLAI_PARTIAL)
+        slai_set_relaxed(&d->ready, d->ready + 1);
+    else if (s->place == SLAI_PARTIAL)
+        slai_set_relaxed(&d->ready, d->ready - 1);
     s->place = (uint8_t)place;
 }
 
@@ -50,7 +55,7 @@ struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
 {
     struct depot *d = depot_of(class);
     struct slai_span *s = NULL;
-    if (slai_load_relaxed(&d->partial.first) == NULL)
+    if (slai_load_relaxed(&d->ready) == 0)
         return NULL; /* a moment's staleness costs one slab, not correctness */
     slai_lock(&d->lock);
     if (d->partial.first != NULL) {
@@ -153,7 +158,9 @@ void slai_depot_reset_all(bool forget)
     for (unsigned c = SLAI_CLASSES; c-- > 1;) {
         struct depot *d = depot_of(c);
         slai_lock_reset(&d->lock);
-        if (forget)
+        if (forget) {
             d->partial = d->full = (struct slai_list){NULL, NULL};
+            d->ready = 0;
+        }
     }
 }

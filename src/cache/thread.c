@@ -233,9 +233,10 @@ static void forget_lists(struct slai_tcache *tc)
 
 static void refile(struct slai_span *s, struct slai_tcache *self)
 {
+    struct slai_tcache *owner = s->owner;
     slai_slab_recount(s);
-    if (s->owner == self || s->owner == &shared.cache) {
-        struct slai_bin *bin = &s->owner->bins[s->class];
+    if (owner != NULL && (owner == self || owner == &shared.cache)) {
+        struct slai_bin *bin = &owner->bins[s->class];
         s->place = slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL;
         slai_list_push(s->place == SLAI_FULL ? &bin->full : &bin->partial, &s->link);
     } else {

@@ -57,7 +57,7 @@ struct slai_tcache {
 struct slai_no_cache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map; /* all 0: every size looks at stack 0 */
-};
+} __attribute__((aligned(SLA_CACHELINE)));
 extern const struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
 extern const struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run */
 

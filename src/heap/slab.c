@@ -89,8 +89,8 @@ void slai_slab_collect(struct slai_span *s)
 {
     uint64_t *remote = slai_slab_remote(s);
     /* Acquire: the bits of every free that is counted are seen below. Later bits may be seen too; their count
-       will come by a later post. */
-    size_t n = slai_swap_acquire(&s->remote, 0);
+       will come by a later post. Release: whoever posts next comes after our look at next_post. */
+    size_t n = slai_swap_acq_rel(&s->remote, 0);
     for (unsigned w = 0; w < s->words; w++) {
         uint64_t bits = slai_load_relaxed(&remote[w]);
         if (bits == 0)
