@@ -27,6 +27,18 @@ SLA_INLINE void *slai_malloc(size_t size)
     return slai_pop(tc, tc->map.small[(size + 7) / 8], size);
 }
 
+SLA_INLINE void slai_push(struct slai_tcache *tc, size_t scaled, void *p)
+{
+    struct slai_stack *stack = slai_stack_of(tc, scaled);
+    void **top = stack->top;
+    if (SLA_UNLIKELY(top == stack->limit || *top == p)) {
+        slai_free_slow(p); /* full (class 0 always is), or freed twice in a row */
+        return;
+    }
+    top[1] = p;
+    slai_set_release(&stack->top, top + 1); /* a fork child must never find a stale slot below top */
+}
+
 SLA_INLINE void slai_free(void *p)
 {
     const char *base = slai_load_relaxed(&slai_window.base);
@@ -35,14 +47,7 @@ SLA_INLINE void slai_free(void *p)
         slai_free_slow(p); /* NULL, foreign, or in a further region */
         return;
     }
-    struct slai_stack *stack = slai_stack_of(slai_tcache, (unsigned char)base[page]);
-    void **top = stack->top;
-    if (SLA_UNLIKELY(top == stack->limit || *top == p)) {
-        slai_free_slow(p); /* full (class 0 always is), or freed twice in a row */
-        return;
-    }
-    top[1] = p;
-    slai_set_release(&stack->top, top + 1); /* a fork child must never find a stale slot below top */
+    slai_push(slai_tcache, (unsigned char)base[page], p);
 }
 
 #endif

@@ -41,23 +41,42 @@ void *slai_calloc(size_t count, size_t size)
     return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
 }
 
-/* Bytes in p's block, checked only as far as a class map look-up does by itself. */
-SLA_INLINE size_t size_of(const void *p, const char *call)
+/* p's scaled class by one look at the class map; 0: no slab's block, or in a further region. */
+SLA_INLINE size_t class_byte(const void *p)
 {
-    size_t page = ((uintptr_t)p - (uintptr_t)slai_window.base) >> SLAI_PAGE_SHIFT;
-    unsigned class = 0;
-    if (SLA_LIKELY(page < slai_window.pages))
-        class = slai_load_relaxed((const uint8_t *)slai_window.base + page) / 2;
-    return SLA_LIKELY(class != 0) ? slai_class_size(class) : slai_size_of(p, call);
+    const char *base = slai_load_relaxed(&slai_window.base);
+    size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
+    return SLA_LIKELY(page < slai_window.pages) ? slai_load_relaxed((const uint8_t *)base + page) : 0;
 }
 
-static SLA_NOINLINE void *realloc_moving(void *p, size_t old, size_t size)
+SLA_INLINE size_t size_of(const void *p, const char *call)
 {
+    size_t scaled = class_byte(p);
+    return SLA_LIKELY(scaled != 0) ? slai_class_size((unsigned)scaled / 2) : slai_size_of(p, call);
+}
+
+/* Everything but a small block that stays or becomes another small block. */
+static SLA_NOINLINE void *realloc_other(void *p, size_t size)
+{
+    size_t old;
     void *q;
+    if (p == NULL)
+        return slai_malloc(size);
+    if (size == 0) {
+        slai_free_as(p, "realloc");
+        return NULL;
+    }
+    old = slai_size_of(p, "realloc");
+    if (old == 0) { /* misuse, reported; with abort=0 the program goes on */
+        errno = EINVAL;
+        return NULL;
+    }
     if (size > PTRDIFF_MAX) {
         errno = ENOMEM;
         return NULL;
     }
+    if (size <= old && size >= old / 2)
+        return p;
     /* Only a large block is above the largest class. */
     if (old > SLAI_MEDIUM_MAX && size > SLAI_MEDIUM_MAX) {
         if (slai_large_resize(p, size))
@@ -74,24 +93,26 @@ static SLA_NOINLINE void *realloc_moving(void *p, size_t old, size_t size)
     return q;
 }
 
+static SLA_NOINLINE void *realloc_small(void *p, size_t scaled, size_t size)
+{
+    size_t old = slai_class_size((unsigned)scaled / 2);
+    void *q = slai_malloc(size);
+    if (SLA_UNLIKELY(q == NULL))
+        return NULL;
+    memcpy(q, p, old < size ? old : size);
+    slai_push(slai_tcache, scaled, p);
+    return q;
+}
+
 void *slai_realloc(void *p, size_t size)
 {
-    size_t old;
-    if (SLA_UNLIKELY(p == NULL))
-        return slai_malloc(size);
-    if (SLA_UNLIKELY(size == 0)) {
-        slai_free_as(p, "realloc");
-        return NULL;
-    }
-    old = size_of(p, "realloc");
-    if (SLA_UNLIKELY(old == 0)) { /* misuse, reported; with abort=0 the program goes on */
-        errno = EINVAL;
-        return NULL;
-    }
-    /* In place while the block fits and is at least half used. */
-    if (size <= old && size >= old / 2)
+    size_t scaled = class_byte(p), old = slai_class_size((unsigned)scaled / 2);
+    /* In place while the block fits and is at least half used. No block (class 0) has size 0. */
+    if (size <= old && size >= old / 2 && SLA_LIKELY(scaled != 0))
         return p;
-    return realloc_moving(p, old, size);
+    if (SLA_UNLIKELY(scaled == 0 || size - 1 >= SLAI_MEDIUM_MAX))
+        return realloc_other(p, size);
+    return realloc_small(p, scaled, size);
 }
 
 void *slai_reallocarray(void *p, size_t count, size_t size)
