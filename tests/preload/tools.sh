@@ -1,0 +1,253 @@
+#!/bin/sh
+# tools.sh: slaballoc-run and slaballoc-bench: what they do with good options,
+# and the exact status and message for bad ones, bad libraries and bad runs.
+# SPDX-License-Identifier: MIT
+set -u
+LC_ALL=C
+export LC_ALL
+unset SLABALLOC_CONF LD_PRELOAD
+run=$SLABALLOC_RUN bench=$SLABALLOC_BENCH library=$LIBSLABALLOC_MALLOC
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+cases=0 failures=0
+
+# try STATUS COMMAND...: runs it; its output is then in $work/out and $work/err.
+try() {
+  wanted=$1
+  shift
+  what="$*"
+  "$@" > "$work/out" 2> "$work/err" < /dev/null
+  status=$?
+  cases=$((cases + 1))
+  [ "$status" -eq "$wanted" ] || wrong "status $status, not $wanted"
+}
+
+wrong() {
+  failures=$((failures + 1))
+  echo "FAIL: $what: $*"
+  sed 's/^/  out: /' "$work/out"
+  sed 's/^/  err: /' "$work/err"
+}
+
+# Of the last command: a line of its output that matches; all of its output; nothing.
+out_has() { grep -q -e "$1" "$work/out" || wrong "output lacks '$1'"; }
+err_has() { grep -q -e "$1" "$work/err" || wrong "message lacks '$1'"; }
+out_is() { [ "$(cat "$work/out")" = "$1" ] || wrong "output is not '$1'"; }
+quiet() { [ ! -s "$work/err" ] || wrong 'it printed a message'; }
+silent() { [ ! -s "$work/out" ] || wrong 'it printed something on standard output'; }
+
+# usage PATTERN COMMAND...: one line that matches, one hint, status 2.
+usage() {
+  pattern=$1 tool=slaballoc-run
+  shift
+  case "$*" in *"$bench"*) tool=slaballoc-bench ;; esac
+  try 2 "$@"
+  silent
+  [ "$(wc -l < "$work/err")" -eq 2 ] || wrong 'not a message and a hint of one line each'
+  head -n 1 "$work/err" | grep -q "$tool: .*$pattern" || wrong "message lacks '$pattern'"
+  tail -n 1 "$work/err" | grep -q -e "^Usage: $tool" -e "^Try '$tool --help'" || wrong 'no usage hint'
+}
+
+# --- slaballoc-run: what it passes on ---
+try 0 "$run" --help; out_has '^Usage: slaballoc-run'; quiet
+try 0 "$run" -h; out_has '--library'
+try 0 "$run" --version; out_is "slaballoc-run (slaballoc) $SLABALLOC_VERSION"
+try 0 "$run" -V; out_is "slaballoc-run (slaballoc) $SLABALLOC_VERSION"
+try 0 "$run" -l "$library" true; quiet; silent
+try 0 env SLABALLOC_LIBRARY="$library" "$run" true; quiet
+try 0 env SLABALLOC_LIBRARY=/nonexistent "$run" -l "$library" true
+try 7 "$run" -l "$library" sh -c 'exit 7'
+try 0 "$run" -l "$library" printf '%s|' a 'b c' '' -x '*'; out_is 'a|b c||-x|*|'
+try 0 "$run" -l "$library" -- echo -s; out_is -s
+try 0 "$run" -l "$library" echo -l; out_is -l
+for form in "-l $library" "-l$library" "--library $library" "--library=$library"; do
+  try 0 "$run" $form printenv LD_PRELOAD; out_is "$library"
+done
+try 0 env LD_PRELOAD="$library" "$run" -l "$library" printenv LD_PRELOAD; out_is "$library:$library"
+try 1 "$run" -l "$library" printenv SLABALLOC_CONF; out_is ''
+for form in '-c verbose=1' '-cverbose=1' '--conf verbose=1' '--conf=verbose=1'; do
+  try 0 "$run" -l "$library" $form printenv SLABALLOC_CONF; out_is verbose=1
+done
+try 0 "$run" -l "$library" -c verbose=1 --conf=abort=0 printenv SLABALLOC_CONF; out_is verbose=1,abort=0
+try 0 env SLABALLOC_CONF=verbose=1 "$run" -sl "$library" printenv SLABALLOC_CONF
+out_is verbose=1,stats_at_exit=1
+# Not a program of coreutils: those close standard error before they exit.
+try 0 "$run" --stats -l "$library" awk 'BEGIN { exit }'; silent
+[ -s "$work/err" ] || wrong 'no statistics'
+case $library in
+  */*/*)
+    (failures=0 && cd "${library%/*}" && try 0 "$run" -l "${library##*/}" printenv LD_PRELOAD &&
+      out_is "$library" && exit $failures) || failures=$((failures + 1))
+    ;;
+esac
+printf '#!/bin/sh\necho "dash $1"\n' > "$work/-dash"
+chmod +x "$work/-dash"
+try 0 env PATH="$work:$PATH" "$run" -l "$library" -- -dash x; out_is 'dash x'
+# The process is replaced: same id, so signals and job control reach the program.
+try 0 sh -c "\"$run\" -l \"$library\" sh -c 'echo \$\$' & echo \$!; wait"
+[ "$(sort -u "$work/out" | wc -l)" -eq 1 ] || wrong 'the program has another process id'
+
+# --- slaballoc-run: bad input ---
+usage 'no program' "$run"
+usage 'no program' "$run" -s
+usage 'no program' "$run" -l "$library" --
+usage "unknown option '--nonsense'" "$run" --nonsense true
+usage "unknown option '-x'" "$run" -x true
+usage "unknown option '-x'" "$run" -sx true
+usage "option '-l' needs a value" "$run" -l
+usage "option '--conf' needs a value" "$run" --conf
+usage "cannot read library '/nonexistent/lib.so'" "$run" -l /nonexistent/lib.so true
+usage "cannot read library '/nonexistent/lib.so'" env SLABALLOC_LIBRARY=/nonexistent/lib.so "$run" true
+usage 'cannot read library' "$run" -l "$work" true
+usage 'empty' "$run" --library= true
+cp "$library" "$work/with blank.so" && usage 'blank or a colon' "$run" -l "$work/with blank.so" true
+cp "$library" "$work/with:colon.so" && usage 'blank or a colon' "$run" -l "$work/with:colon.so" true
+: > "$work/plain"
+for program in /nonexistent/program nonexistent-program ''; do
+  try 127 "$run" -l "$library" "$program"; silent; err_has "slaballoc-run: $program: program not found"
+done
+for program in "$work/plain" "$work"; do
+  try 126 "$run" -l "$library" "$program"; silent; err_has "slaballoc-run: $program: not executable"
+done
+try 126 env PATH="$work:$PATH" "$run" -l "$library" plain; err_has 'slaballoc-run: plain: not executable'
+
+# --- slaballoc-bench ---
+finish() {
+  echo "$cases cases, $failures failed"
+  [ "$failures" -eq 0 ]
+  exit
+}
+if [ ! -x "$bench" ]; then
+  echo 'slaballoc-bench was not built: not tested'
+  finish
+fi
+small='--repeat 2 --ops 20000 --live 256K'
+try 0 "$bench" --help; out_has '^Usage: slaballoc-bench'; quiet
+try 0 "$bench" -h; out_has '--alloc'
+try 0 "$bench" --version; out_is "slaballoc-bench (slaballoc) $SLABALLOC_VERSION"
+try 0 "$bench" --list; quiet
+for scenario in single multi stress large; do out_has "^$scenario  *[a-z]"; done
+try 0 env SLABALLOC_LIBRARY="$library" "$bench" $small -t 3 single multi stress; quiet
+for scenario in single multi stress; do out_has "^$scenario  *[13] system  *[0-9]"; done
+[ "$(grep -c ' slaballoc  .*[0-9]$' "$work/out")" -eq 4 ] || wrong 'not a row for each scenario and the mean'
+try 0 "$bench" --library "$library" --csv -r 2 -n 20 --live 4M large; quiet
+[ "$(wc -l < "$work/out")" -eq 3 ] || wrong 'not a head line and two rows'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 18 ] || wrong 'rows of different length'
+out_has '^large,system,ok,2,1,4194304,1,'; out_has '^large,slaballoc,ok,2,'
+try 0 "$bench" --system --csv $small single; quiet
+[ "$(wc -l < "$work/out")" -eq 2 ] || wrong 'not one allocator'
+try 0 "$bench" --self --library "$library" --csv $small single; quiet; out_has '^single,slaballoc,ok,'
+try 0 "$bench" --system --alloc "other=$library" --csv $small single; quiet; out_has '^single,other,ok,'
+try 0 "$bench" --system --csv -r 1 --seconds 0.05 --live 64K single; out_has '^single,system,ok,1,'
+# The same seed does the same work, another one other work.
+calls() { "$bench" --system --csv $small --seed "$1" stress | tail -n 1 | cut -d , -f 8; }
+cases=$((cases + 1)) what='calls by seed'
+[ "$(calls 7)" = "$(calls 7)" ] || wrong 'differ for one seed'
+[ "$(calls 7)" != "$(calls 8)" ] || wrong 'equal for two seeds'
+# LD_PRELOAD of the environment would be measured as the system's malloc.
+try 0 env LD_PRELOAD="$library" "$bench" --system $small single
+err_has 'LD_PRELOAD of the environment is not used'
+
+# --- slaballoc-bench: bad input ---
+usage "unrecognized option '--nonsense'" "$bench" --nonsense
+usage "invalid option -- 'x'" "$bench" -x
+usage 'requires an argument' "$bench" --threads
+usage "unknown scenario 'nonsense'" "$bench" --system single nonsense
+for value in 0 -1 1025 99999999999999999999 x 2x '' ' 2' 1.5 0x10; do
+  usage "bad value '$value' of --threads (1 to 1024)" "$bench" --threads="$value"
+done
+for value in 0 -5 1e9 99999999999999999999G 2000T; do
+  usage "bad value '$value' of --ops" "$bench" --ops="$value"
+done
+for value in 0 1023 -1K 2048T 1KK K 18446744073709551615G; do
+  usage "bad value '$value' of --live" "$bench" --live="$value"
+done
+for value in 0 0.001 -1 nan inf 1e9 3601 1s; do
+  usage "bad value '$value' of --seconds" "$bench" --seconds="$value"
+done
+for value in 0 1001 -3; do
+  usage "bad value '$value' of --repeat (1 to 1000)" "$bench" --repeat="$value"
+done
+usage "bad value '0' of --timeout" "$bench" --timeout=0
+usage "bad value '18446744073709551616' of --seed" "$bench" --seed=18446744073709551616
+usage 'exclude each other' "$bench" --ops=5 --seconds=1
+usage "cannot read library '/nonexistent.so': No such file" "$bench" --library /nonexistent.so single
+usage "cannot read library '/nonexistent.so'" env SLABALLOC_LIBRARY=/nonexistent.so "$bench" single
+usage 'cannot read library' "$bench" --alloc other=/nonexistent.so
+usage 'is not a shared library' "$bench" --alloc other=/dev/null
+usage 'is not a shared library' "$bench" --alloc "other=$work"
+usage 'is not a shared library' "$bench" --alloc "other=$work/plain"
+usage 'blank or a colon' "$bench" --alloc "other=$work/with blank.so"
+for spec in other =x other= ''; do
+  usage "bad allocator '$spec'" "$bench" --alloc="$spec"
+done
+usage "bad allocator name 'a,b'" "$bench" --alloc "a,b=$library"
+usage 'bad allocator name' "$bench" --alloc "a-name-that-is-far-too-long-for-a-table=$library"
+usage "allocator 'system' is named twice" "$bench" --system --alloc "system=$library"
+usage "allocator 'x' is named twice" "$bench" --alloc "x=$library" --alloc "x=$library"
+usage 'not for use by hand' "$bench" --child
+try 1 sh -c "\"$bench\" --list > /dev/full"
+try 1 sh -c "\"$bench\" --system $small single > /dev/full"; err_has 'cannot write'
+
+# --- slaballoc-bench: allocators that fail; the others go on ---
+cat > "$work/bad.c" <<'END'
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static char arena[1 << 28];
+static size_t used, calls;
+void *malloc(size_t size)
+{
+    size_t at = __atomic_fetch_add(&used, (size + 79) & ~(size_t)63, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) > 500) {
+        MISDEED;
+    }
+    *(size_t *)(void *)(arena + at + 48) = size;
+    return arena + at + 64;
+}
+void free(void *block) { (void)block; }
+void *calloc(size_t count, size_t size) { return malloc(count * size); }
+void *realloc(void *block, size_t size)
+{
+    void *fresh = malloc(size);
+    if (block != NULL) {
+        size_t old = *(size_t *)(void *)((char *)block - 16);
+        memcpy(fresh, block, old < size ? old : size);
+    }
+    return fresh;
+}
+END
+bad() { # NAME MISDEED
+  ${CC:-cc} -shared -fPIC -O1 -fno-builtin -w -DMISDEED="$2" -o "$work/$1.so" "$work/bad.c" 2> "$work/cc.err"
+}
+# failing NAME REASON OPTIONS...: its row fails for the reason, the system's and the drop-in's are good.
+failing() {
+  name=$1 reason=$2
+  shift 2
+  try 1 "$bench" --library "$library" --alloc "$name=$work/$name.so" "$@"
+  out_has " $name  *failed: $reason"; out_has ' system  *[0-9.]* '; out_has ' slaballoc  *[0-9.]* '
+}
+if ! bad crash 'abort()'; then
+  echo "no C compiler ($(head -n 1 "$work/cc.err")): failing allocators not tested"
+  finish
+fi
+bad hang 'for (;;) pause()'
+bad null 'return NULL'
+bad quit '_exit(5)'
+bad same 'return arena + 64'
+echo 'int nothing;' > "$work/empty.c"
+${CC:-cc} -shared -fPIC -o "$work/empty.so" "$work/empty.c"
+failing crash 'killed by signal 6 (Aborted)' $small single
+failing hang 'not finished after 1 s' --timeout=1 $small single
+failing null 'out of memory for a block' $small multi
+failing quit 'exit status 5' $small single
+failing same 'contents of a block' $small -t 1 stress
+failing empty 'the library was not preloaded or has no malloc' $small single
+{ printf '\177ELF'; head -c 4000 /dev/zero; } > "$work/fake.so"
+failing fake 'the library was not preloaded or has no malloc' $small single
+try 1 "$bench" --system --csv --alloc "crash=$work/crash.so" $small single multi
+out_has '^multi,crash,failed,0,'; out_has '^multi,system,ok,2,'
+err_has 'multi under crash failed: killed by signal 6'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 18 ] || wrong 'rows of different length'
+finish
