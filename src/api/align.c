@@ -48,7 +48,7 @@ int slai_posix_memalign(void **out, size_t align, size_t size)
 
 void *slai_memalign(size_t align, size_t size)
 {
-    if (align > PTRDIFF_MAX) {
+    if (align > SIZE_MAX / 2 + 1) { /* no power of two is that big */
         errno = EINVAL;
         return NULL;
     }

@@ -36,4 +36,9 @@ static void child(void)
         slai_threads_repair();
 }
 
-void slai_fork_init(void) { (void)slai_os_at_fork(prepare, parent, child); /* refusal is reported by the OS layer */ }
+void slai_fork_init(void)
+{
+    static bool done;
+    if (!slai_swap_acq_rel(&done, true))
+        (void)slai_os_at_fork(prepare, parent, child); /* refusal is reported by the OS layer */
+}

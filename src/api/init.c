@@ -20,6 +20,8 @@ static SLA_NOINLINE void set_up(void)
     if (mine) {
         slai_classes_init();
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
+        if (slai_option(stats_at_exit) != 0)
+            slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */
         if (!slai_threads_init())
             slai_tcache = (struct slai_tcache *)&slai_dead; /* without end hooks everyone shares a cache */
         slai_set_release(&state.ready, true);
@@ -35,6 +37,13 @@ void slai_init(void)
     if (SLA_UNLIKELY(!slai_load_acquire(&state.ready)))
         set_up();
 }
+
+/*
+ * Fork handlers run before the fork in the reverse order of registration, and
+ * one that ran after ours and allocated would wait for a lock we hold: so be
+ * the first to register, even if nothing is allocated for a while.
+ */
+static __attribute__((constructor(101))) void at_start(void) { slai_fork_init(); }
 
 /* At the process's end nothing is torn down: other threads and later hooks may still allocate. */
 static __attribute__((destructor)) void at_exit(void)

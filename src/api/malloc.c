@@ -89,6 +89,7 @@ void slai_free_as(void *p, const char *call)
     unsigned class;
     if (p == NULL)
         return;
+    slai_init(); /* misuse may be the program's first call, and options say what comes of it */
     class = slai_class_byte(p) / 2;
     if (class != 0)
         free_small(p, class, call);
@@ -101,8 +102,11 @@ void slai_free_slow(void *p) { slai_free_as(p, "free"); }
 
 size_t slai_size_of(const void *p, const char *call)
 {
-    unsigned class = slai_class_byte(p) / 2;
-    size_t size = class != 0 ? slai_class_size(class) : slai_large_size(p);
+    unsigned class;
+    size_t size;
+    slai_init();
+    class = slai_class_byte(p) / 2;
+    size = class != 0 ? slai_class_size(class) : slai_large_size(p);
     if (SLA_UNLIKELY(size == 0)) {
         slai_misuse_unknown(call, p);
         return 0;

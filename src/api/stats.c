@@ -28,8 +28,9 @@ static void add_region(struct sums *sums, const struct slai_region *r)
         const struct slai_span *s = &r->spans[p];
         if (slai_kind(s) == SLAI_KIND_SLAB) {
             struct class_sum *c = &sums->classes[s->class];
+            size_t used = slai_load_relaxed(&s->used), remote = slai_load_relaxed(&s->remote);
             c->slabs++;
-            c->used += slai_load_relaxed(&s->used);
+            c->used += used > remote ? used - remote : 0; /* what others freed is free, if not counted in yet */
         }
         slai_assert(s->pages > 0);
     }

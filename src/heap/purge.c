@@ -92,6 +92,8 @@ size_t slai_purge(enum slai_purge how, size_t keep)
         total += bytes;
     } while (n == AT_ONCE && bytes > 0);
     slai_unlock(&heap.lock);
+    if (total > 0)
+        slai_os_event("purged", total);
     errno = saved;
     return total;
 }

@@ -94,8 +94,8 @@ static bool commit_to(struct slai_region *r, size_t top)
     return true;
 }
 
-/* Lays out [p, p + size) as region number slai_region_count; publishes it. */
-static bool set_up(char *p, size_t size)
+/* Lays out [p, p + size) as region number slai_region_count, with `need` pages committed; publishes it. */
+static bool set_up(char *p, size_t size, size_t need)
 {
     struct slai_region *r = &slai_regions[slai_region_count];
     size_t pages = size >> SLAI_PAGE_SHIFT;
@@ -106,14 +106,14 @@ static bool set_up(char *p, size_t size)
     r->pages = pages;
     r->data = r->top = r->committed = (map + spans) >> SLAI_PAGE_SHIFT;
     r->spans = (struct slai_span *)(p + map);
-    if (r->data >= pages)
+    if (r->data + need > pages)
         return false;
     /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
     r->map_committed = slai_round_down(r->data - 1, slai_os_page());
     r->spans_committed = slai_round_down((r->data - 1) * sizeof *r->spans, slai_os_page());
     r->metadata = -(r->map_committed + r->spans_committed);
     /* Readable throughout, so that any address in the region can be looked up; charged only where written. */
-    if (!slai_os_readable(p, map) || !commit_to(r, r->data + 1))
+    if (!slai_os_readable(p, map) || !commit_to(r, r->data + need))
         return false;
     r->spans[r->data - 1].kind = SLAI_KIND_HEADER; /* where coalescing stops */
     if (slai_region_count == 0) {
@@ -121,18 +121,20 @@ static bool set_up(char *p, size_t size)
         slai_set_release(&slai_window.pages, pages);
     }
     slai_set_release(&slai_region_count, slai_region_count + 1);
+    slai_os_event("reserved", size);
     return true;
 }
 
-/* One attempt at a region of `size` usable bytes or so. */
-static bool try_region(size_t size)
+/* One attempt at a region of `size` bytes. *room: there was address space for it, so a smaller one is no use. */
+static bool try_region(size_t size, size_t need, bool *room)
 {
     size_t align = size >= ALIGN_BIG * 512 ? ALIGN_BIG : SLAI_PAGE;
     char *raw = slai_os_reserve(size + align), *p;
     if (raw == NULL)
         return false;
     p = (char *)slai_round_up((uintptr_t)raw, align);
-    if (set_up(p, size))
+    *room = true;
+    if (set_up(p, size, need))
         return true;
     slai_os_release(raw, size + align);
     return false;
@@ -143,6 +145,7 @@ static bool add_region(size_t pages)
 {
     size_t limit = slai_os_address_limit();
     size_t least = (pages + 3) << SLAI_PAGE_SHIFT, size = RESERVE_MOST;
+    bool room = false;
     least += slai_round_up(pages * (sizeof(struct slai_span) + 2), SLAI_PAGE); /* its map and descriptors */
     if (slai_region_count == SLAI_MAX_REGIONS)
         return false;
@@ -150,10 +153,10 @@ static bool add_region(size_t pages)
         size = slai_ceil_pow2(limit / 16 + 1);
     if (size < RESERVE_LEAST)
         size = RESERVE_LEAST;
-    for (; size > least; size /= 2)
-        if (try_region(size))
+    for (; size > least && !room; size /= 2)
+        if (try_region(size, pages, &room))
             return true;
-    return try_region(least);
+    return !room && try_region(least, pages, &room);
 }
 
 struct slai_span *slai_region_extend(size_t pages)
@@ -173,7 +176,7 @@ struct slai_span *slai_region_extend(size_t pages)
             slai_set_relaxed(&r->top, r->top + pages);
             return s;
         }
-        if (pass > 0 || pages > RESERVE_MOST >> SLAI_PAGE_SHIFT || !add_region(pages))
+        if (pass > 0 || !add_region(pages))
             break;
     }
     errno = ENOMEM;

@@ -8,6 +8,7 @@
 #include "util/panic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -52,6 +53,27 @@ void slai_os_failed(const char *call, size_t size)
     }
     slai_line_end(&l);
     errno = err;
+}
+
+void slai_os_event(const char *what, size_t size)
+{
+    struct slai_line l;
+    if (slai_option(verbose) < 2)
+        return;
+    slai_line_start(&l);
+    slai_line_text(&l, what);
+    slai_line_text(&l, " ");
+    slai_line_dec(&l, size);
+    slai_line_text(&l, " bytes");
+    slai_line_end(&l);
+}
+
+void slai_os_keep_stderr(void)
+{
+    int saved = errno, fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100); /* out of the way of low numbers */
+    if (fd >= 0)
+        slai_line_spare = fd;
+    errno = saved; /* refused: nothing to keep */
 }
 
 size_t slai_os_page(void)

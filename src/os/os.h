@@ -52,4 +52,10 @@ void slai_os_wake(uint32_t *word);
 /* Reports a failed call at verbosity 1; errno is kept. */
 SLA_COLD void slai_os_failed(const char *call, size_t size);
 
+/* Reports that so many bytes were reserved, purged, at verbosity 2; errno is kept. */
+SLA_COLD void slai_os_event(const char *what, size_t size);
+
+/* Keeps a copy of standard error for lines written after the program has closed it. */
+void slai_os_keep_stderr(void);
+
 #endif

@@ -1,8 +1,11 @@
 #include "util/panic.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+int slai_line_spare = -1;
 
 void slai_line_textn(struct slai_line *l, const char *s, size_t n)
 {
@@ -48,18 +51,30 @@ void slai_line_hex(struct slai_line *l, uintptr_t v)
     line_number(l, v, 16);
 }
 
+/* False: the descriptor is closed. */
+static bool write_all(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, text, len);
+        if (n > 0) {
+            text += n;
+            len -= (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            return n == 0 || errno != EBADF; /* other troubles: nobody to tell */
+        }
+    }
+    return true;
+}
+
+/* write() is a cancellation point, and a thread cancelled here would keep a lock, or miss its abort(). */
 void slai_line_end(struct slai_line *l)
 {
-    int saved = errno;
-    size_t done = 0;
+    int saved = errno, cancel;
     l->text[l->len++] = '\n';
-    while (done < l->len) {
-        ssize_t n = write(STDERR_FILENO, l->text + done, l->len - done);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || errno != EINTR)
-            break; /* nobody to tell */
-    }
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    if (!write_all(STDERR_FILENO, l->text, l->len) && slai_line_spare >= 0)
+        write_all(slai_line_spare, l->text, l->len);
+    pthread_setcancelstate(cancel, NULL);
     errno = saved;
 }
 
