@@ -41,9 +41,9 @@ SLA_INLINE void slai_push(struct slai_tcache *tc, size_t scaled, void *p)
 
 SLA_INLINE void slai_free(void *p)
 {
-    const char *base = slai_load_relaxed(&slai_window.base);
+    const char *base = slai_load_settled(&slai_window.base);
     size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
-    if (SLA_UNLIKELY(page >= slai_window.pages)) {
+    if (SLA_UNLIKELY(page >= slai_load_settled(&slai_window.pages))) {
         slai_free_slow(p); /* NULL, foreign, or in a further region */
         return;
     }

@@ -44,9 +44,9 @@ void *slai_calloc(size_t count, size_t size)
 /* p's scaled class by one look at the class map; 0: no slab's block, or in a further region. */
 SLA_INLINE size_t class_byte(const void *p)
 {
-    const char *base = slai_load_relaxed(&slai_window.base);
+    const char *base = slai_load_settled(&slai_window.base);
     size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
-    return SLA_LIKELY(page < slai_window.pages) ? slai_load_relaxed((const uint8_t *)base + page) : 0;
+    return SLA_LIKELY(page < slai_load_settled(&slai_window.pages)) ? slai_load_relaxed((const uint8_t *)base + page) : 0;
 }
 
 SLA_INLINE size_t size_of(const void *p, const char *call)
@@ -75,7 +75,8 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (size <= old && size >= old / 2)
+    /* A large block keeps at most an eighth that it does not need. */
+    if (size <= old && size >= old - old / 8)
         return p;
     /* Only a large block is above the largest class. */
     if (old > SLAI_MEDIUM_MAX && size > SLAI_MEDIUM_MAX) {

@@ -109,8 +109,8 @@ SLA_INLINE struct slai_span *slai_page_of(const void *p)
 SLA_INLINE struct slai_span *slai_slab_of(const void *p)
 {
     struct slai_span *s;
-    size_t page = ((uintptr_t)p - (uintptr_t)slai_window.base) >> SLAI_PAGE_SHIFT;
-    if (SLA_LIKELY(page < slai_window.pages))
+    size_t page = ((uintptr_t)p - (uintptr_t)slai_load_settled(&slai_window.base)) >> SLAI_PAGE_SHIFT;
+    if (SLA_LIKELY(page < slai_load_settled(&slai_window.pages)))
         s = &slai_regions[0].spans[page];
     else
         s = slai_page_of(p);

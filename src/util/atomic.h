@@ -30,8 +30,27 @@
 #define slai_cas_acq_rel(p, expected, v) \
     __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+/* Thread sanitizer, as gcc and as clang say it. */
+#if defined(__SANITIZE_THREAD__)
+#define SLAI_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLAI_TSAN 1
+#endif
+#endif
+
+/*
+ * A field written once, before anyone can hold a pointer for which the old value would be wrong.  Either value will
+ * do, so this is a plain load, which compilers fold into the comparison; the sanitizer is told that it is meant.
+ */
+#ifdef SLAI_TSAN
+#define slai_load_settled(p) slai_load_relaxed(p)
+#else
+#define slai_load_settled(p) (*(p))
+#endif
+
 /* Orders this thread's earlier stores before its later ones (fork sees memory as another thread would). */
-#ifdef __SANITIZE_THREAD__ /* it does not know fences; only a fork child relies on this one */
+#ifdef SLAI_TSAN /* it does not know fences; only a fork child relies on this one */
 #define slai_fence_release() __atomic_signal_fence(__ATOMIC_RELEASE)
 #else
 #define slai_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)

@@ -39,7 +39,7 @@ calls "$heap" 'is the function we replace' '^src/api/override[.]c$'
 calls 'asprintf|vasprintf|getline|getdelim|opendir|setenv|putenv|qsort|dlopen|dlsym|backtrace|strerror|strsignal' \
   'may allocate'
 calls 'v?f?printf|v?sn?printf|v?dprintf|f?puts|f?putc|putchar|fopen|fclose|fwrite|fread|fflush|perror|sscanf' \
-  'is stdio'
+  'is stdio' '^src/api/override[.]c$'
 calls 'exit|atexit|at_quick_exit|setlocale|syslog|localtime|assert' 'does not belong in an allocator'
 calls 'getenv|secure_getenv' 'reads the environment outside api/init.c' '^src/(api/init[.]c$|os/)'
 calls 'abort|_exit|raise|kill' 'ends the process outside util/panic.c and heap/misuse.c' '^src/(util/panic|heap/misuse)[.]c$|^src/os/'
