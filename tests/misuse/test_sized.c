@@ -12,11 +12,12 @@ struct sized {
     size_t asked, told;
 };
 
+/* More than the block has: certainly wrong.  Less may be right, after a realloc in place or with an alignment. */
 static const struct sized wrong[] = {
-    {100, 1},         {100, 200},      {100, 0},          {16, 17},
-    {64, 65},         {64, 4096},      {8, SIZE_MAX},     {1000, 100000},
-    {1000, 10},       {32768, 40000},  {32768, 1000},     {100000, 10},
-    {100000, 1000000}, {5000000, 64},  {64, PTRDIFF_MAX}, {5000000, SIZE_MAX},
+    {1, 100},       {8, SIZE_MAX},        {8, 17},             {16, 65},          {64, 4096},
+    {64, 129},      {64, PTRDIFF_MAX},    {100, 200},          {100, 100000},     {1000, 2000},
+    {1000, 100000}, {4096, 5000},         {20000, 30000},      {32768, 40000},    {32768, 65537},
+    {40000, 70000}, {100000, 1000000},    {100000, 200000},    {5000000, 6000000}, {5000000, SIZE_MAX},
 };
 
 static void free_wrongly(void *arg)
@@ -68,7 +69,7 @@ static void free_with_alignment(void *arg)
     unsigned char *block;
     do
         block = sla_malloc(64);
-    while ((uintptr_t)block % alignment == 0 && alignment > 64);
+    while (alignment > 64 && (uintptr_t)block % alignment == 0);
     support_mail[0] = (uintptr_t)block;
     support_mail[1] = sla_usable_size(block);
     sla_free_aligned_sized(block, alignment, 64);

@@ -10,9 +10,11 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+/* What others freed for this thread is on its way until the thread takes it in. */
 static size_t live(void)
 {
     sla_stats_t stats;
+    sla_thread_idle();
     ck_assert_int_eq(sla_stats_get(&stats, sizeof(stats)), 0);
     return stats.live;
 }
@@ -248,7 +250,6 @@ START_TEST(blocks_of_an_idle_owner_come_back_after_its_end)
     ck_assert_int_eq(pthread_create(&thread, NULL, allocate_then_wait, &owner), 0);
     for (size_t i = 0; i < blocks; i++)
         sla_free(queue_get(&queue).start);
-    ck_assert_uint_eq(live(), before);
     atomic_store(&owner_may_end, 1);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     sla_thread_idle();
