@@ -57,13 +57,14 @@ static void add_pages(struct sums *sums)
     st->metadata += slai_meta_bytes();
 }
 
-/* Other threads' stacks are known as of their last slow path; the caller's own exactly. */
+/* Other threads' stacks are known as of their last slow path; the caller's own and the shared one (locked) exactly. */
 static void add_cache(struct slai_tcache *tc, void *arg)
 {
     struct sums *sums = arg;
-    sums->stats->threads++;
+    bool exact = tc == slai_tcache || !tc->live;
+    sums->stats->threads += tc->live;
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        sums->cached[c] += tc == slai_tcache ? slai_stack_count(tc, c) : slai_load_relaxed(&tc->bins[c].held);
+        sums->cached[c] += exact ? slai_stack_count(tc, c) : slai_load_relaxed(&tc->bins[c].held);
 }
 
 static void collect(struct sums *sums)

@@ -69,7 +69,7 @@ SLA_INLINE bool slai_has_cache(const void *tc) { return tc != &slai_unborn && tc
 /* The stack for a scaled class (2 * class), as the class map and the size map hold it. */
 SLA_INLINE struct slai_stack *slai_stack_of(struct slai_tcache *tc, size_t scaled)
 {
-    return (struct slai_stack *)((char *)tc->stacks + scaled * (sizeof(struct slai_stack) / 2));
+    return (void *)((char *)tc->stacks + scaled * (sizeof(struct slai_stack) / 2));
 }
 
 /* stack.c: the slow paths of a stack. All by the owner. */

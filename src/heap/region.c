@@ -105,7 +105,7 @@ static bool set_up(char *p, size_t size, size_t need)
     r->base = p;
     r->pages = pages;
     r->data = r->top = r->committed = (map + spans) >> SLAI_PAGE_SHIFT;
-    r->spans = (struct slai_span *)(p + map);
+    r->spans = (void *)(p + map);
     if (r->data + need > pages)
         return false;
     /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */

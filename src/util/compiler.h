@@ -36,6 +36,6 @@
 #endif
 
 #define SLA_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define SLA_CONTAINER(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define SLA_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 #endif
