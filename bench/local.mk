@@ -10,6 +10,7 @@ slaballoc_bench_SOURCES = \
 	%D%/allocs.c \
 	%D%/bench.h \
 	%D%/child.c \
+	%D%/fail.c \
 	%D%/main.c \
 	%D%/output.c \
 	%D%/params.c \

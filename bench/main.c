@@ -8,7 +8,6 @@
 
 #include <getopt.h>
 #include <slaballoc.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,30 +24,6 @@ struct options {
     const struct scenario **scenarios;
     size_t scenario_count;
 };
-
-void usage_error(const char *format, ...)
-{
-    va_list args;
-
-    fflush(stdout);
-    fputs(PROGRAM ": ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputs("\nTry '" PROGRAM " --help'.\n", stderr);
-    exit(EXIT_USAGE);
-}
-
-void *must_alloc(size_t count, size_t size)
-{
-    void *block = calloc(count, size);
-
-    if (block == NULL) {
-        fputs(PROGRAM ": out of memory\n", stderr);
-        exit(EXIT_ROW_FAILED);
-    }
-    return block;
-}
 
 static void print_help(void)
 {

@@ -49,7 +49,7 @@ SLA_INLINE size_t class_byte(const void *p)
     return SLA_LIKELY(page < slai_load_settled(&slai_window.pages)) ? slai_load_relaxed((const uint8_t *)base + page) : 0;
 }
 
-SLA_INLINE size_t size_of(const void *p, const char *call)
+SLA_INLINE size_t block_size(const void *p, const char *call)
 {
     size_t scaled = class_byte(p);
     return SLA_LIKELY(scaled != 0) ? slai_class_size((unsigned)scaled / 2) : slai_size_of(p, call);
@@ -125,7 +125,7 @@ void *slai_reallocarray(void *p, size_t count, size_t size)
 void slai_free_sized(void *p, size_t size)
 {
     if (p != NULL) {
-        size_t have = size_of(p, "free_sized");
+        size_t have = block_size(p, "free_sized");
         if (SLA_UNLIKELY(have == 0))
             return;
         if (SLA_UNLIKELY(size > have)) {
@@ -139,7 +139,7 @@ void slai_free_sized(void *p, size_t size)
 void slai_free_aligned_sized(void *p, size_t align, size_t size)
 {
     if (p != NULL) {
-        size_t have = size_of(p, "free_aligned_sized");
+        size_t have = block_size(p, "free_aligned_sized");
         if (SLA_UNLIKELY(have == 0))
             return;
         if (SLA_UNLIKELY(size > have)) {

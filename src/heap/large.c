@@ -40,7 +40,7 @@ void *slai_large_take(size_t size, size_t align, bool *zero)
 void slai_large_give(void *p, const char *call)
 {
     struct slai_span *s = span_at(p);
-    bool live = false, look = false;
+    bool live = false;
     if (s != NULL) {
         slai_lock(&slai_pageheap.lock);
         live = slai_kind(s) == SLAI_KIND_LARGE;
@@ -48,14 +48,13 @@ void slai_large_give(void *p, const char *call)
             slai_pageheap.large_count--;
             slai_pageheap.large_pages -= s->pages;
             slai_span_free(s);
-            look = slai_purge_look();
         }
         slai_unlock(&slai_pageheap.lock);
     }
-    if (!live)
+    if (live)
+        slai_purge_after_give();
+    else
         slai_misuse_unknown(call, p);
-    if (look)
-        slai_purge(SLAI_PURGE_CALM, 0);
 }
 
 size_t slai_large_size(const void *p)

@@ -1,7 +1,5 @@
 #include "heap/pageheap.h"
 
-#include "heap/purge.h"
-
 #include <errno.h>
 
 #define EXACT 64u
@@ -110,7 +108,7 @@ void slai_span_free(struct slai_span *s)
     s->clean = 0;
     s->stamp = 0;
     slai_span_join(s);
-    heap.given++;
+    slai_set_relaxed(&heap.given, heap.given + 1);
 }
 
 /* Cuts s after `pages`; returns the rest, BUSY, same state. */
@@ -237,13 +235,9 @@ struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kin
 
 void slai_pages_give(struct slai_span *s)
 {
-    bool look;
     slai_lock(&heap.lock);
     slai_span_free(s);
-    look = slai_purge_look();
     slai_unlock(&heap.lock);
-    if (look)
-        slai_purge(SLAI_PURGE_CALM, 0);
 }
 
 bool slai_span_grow(struct slai_span *s, size_t pages)

@@ -22,7 +22,7 @@ struct slai_pageheap {
     size_t purged;                    /* bytes, ever */
     size_t moved;                     /* mappings split by slai_os_move() and not mended, about */
     uint64_t looked;                  /* clock at the last look for spans to purge */
-    uint32_t given;                   /* gives since then */
+    uint32_t given;                   /* gives since then; read by anyone */
 };
 
 extern struct slai_pageheap slai_pageheap SLA_HIDDEN;
@@ -31,7 +31,7 @@ extern struct slai_pageheap slai_pageheap SLA_HIDDEN;
    reads as zero. NULL with ENOMEM. Takes PAGEHEAP. */
 struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kind);
 
-/* Gives a BUSY span back. Takes PAGEHEAP; may purge what is due. */
+/* Gives a BUSY span back; slai_purge_after_give() should follow. Takes PAGEHEAP. */
 void slai_pages_give(struct slai_span *s);
 
 /* For large blocks; all REQUIRE PAGEHEAP. */

@@ -73,7 +73,7 @@ size_t slai_purge(enum slai_purge how, size_t keep)
         return 0;
     now = slai_os_clock();
     slai_lock(&heap.lock);
-    heap.given = 0;
+    slai_set_relaxed(&heap.given, 0);
     if (how == SLAI_PURGE_CALM && delay > 0 && heap.looked != 0 && now - heap.looked < interval(delay)) {
         slai_unlock(&heap.lock);
         return 0;

@@ -8,11 +8,6 @@
 
 #define SLAI_PURGE_EVERY 8 /* gives between two looks at the clock */
 
-/* Is it time for slai_purge(SLAI_PURGE_CALM), to be called once the lock is dropped? REQUIRES PAGEHEAP. */
-SLA_INLINE bool slai_purge_look(void)
-{
-    return slai_pageheap.given >= SLAI_PURGE_EVERY || slai_option(purge_delay) == 0;
-}
 
 enum slai_purge {
     SLAI_PURGE_CALM, /* what is due, unless somebody looked a moment ago */
@@ -22,6 +17,13 @@ enum slai_purge {
 
 /* Takes PAGEHEAP, but not while the system works. Returns the bytes purged; errno is kept. */
 size_t slai_purge(enum slai_purge how, size_t keep);
+
+/* To be called when pages were given back, without the lock: now and then looks at the clock. */
+SLA_INLINE void slai_purge_after_give(void)
+{
+    if (slai_load_relaxed(&slai_pageheap.given) >= SLAI_PURGE_EVERY || slai_option(purge_delay) == 0)
+        slai_purge(SLAI_PURGE_CALM, 0);
+}
 
 /* As SLAI_PURGE_CALM, but cheap when there is nothing to do: for slow paths to call now and then. */
 void slai_purge_poll(void);

@@ -1,7 +1,7 @@
 #include "heap/slab.h"
 
 #include "heap/meta.h"
-#include "heap/pageheap.h"
+#include "heap/purge.h"
 
 static size_t bitmap_bytes(const struct slai_class *k) { return 2 * sizeof(uint64_t) * k->words; }
 
@@ -50,6 +50,7 @@ void slai_slab_destroy(struct slai_span *s)
     slai_meta_give(s->free, bitmap_bytes(&slai_classes[s->class]));
     s->free = NULL;
     slai_pages_give(s);
+    slai_purge_after_give();
 }
 
 uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n)
