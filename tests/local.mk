@@ -27,7 +27,8 @@ AM_TESTS_ENVIRONMENT = \
 	SLABALLOC_LIBRARY="$$LIBSLABALLOC_MALLOC"; export SLABALLOC_LIBRARY;
 
 check_LTLIBRARIES += %D%/libsupport.la
-%C%_libsupport_la_SOURCES = %D%/support.c %D%/support.h
+# unit.c looks inside, the rest of the tests do not.
+%C%_libsupport_la_SOURCES = %D%/support.c %D%/support.h %D%/unit/unit.c %D%/unit/unit.h
 %C%_libsupport_la_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_libsupport_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
@@ -41,13 +42,35 @@ check_programs = \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
+	%D%/misuse/test_conf \
+	%D%/misuse/test_misuse \
+	%D%/misuse/test_sized \
 	%D%/threads/test_churn \
-	%D%/threads/test_remote
+	%D%/threads/test_exit \
+	%D%/threads/test_fork \
+	%D%/threads/test_remote \
+	%D%/threads/test_stress \
+	%D%/unit/test_bench_stats \
+	%D%/unit/test_bits \
+	%D%/unit/test_conf \
+	%D%/unit/test_fault \
+	%D%/unit/test_large \
+	%D%/unit/test_list \
+	%D%/unit/test_lock \
+	%D%/unit/test_meta \
+	%D%/unit/test_os \
+	%D%/unit/test_pageheap \
+	%D%/unit/test_panic \
+	%D%/unit/test_purge \
+	%D%/unit/test_region \
+	%D%/unit/test_sizeclass \
+	%D%/unit/test_slab
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
-LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS)
+LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) -lm
+%C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c
 
 structure_tests = \
 	%D%/structure/atomics.sh \
@@ -61,13 +84,21 @@ structure_tests = \
 	%D%/structure/selftest.sh \
 	%D%/structure/sizes.sh \
 	%D%/structure/version.sh
-preload_tests =
+preload_tests = \
+	%D%/preload/coreutils.sh \
+	%D%/preload/gcc.sh \
+	%D%/preload/git.sh \
+	%D%/preload/perl.sh \
+	%D%/preload/python.sh \
+	%D%/preload/redis.sh \
+	%D%/preload/sqlite.sh \
+	%D%/preload/tools.sh
 TESTS += $(structure_tests)
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 if PRELOAD_SHARED
 TESTS += $(preload_tests)
 endif
-EXTRA_DIST += $(preload_tests)
+EXTRA_DIST += $(preload_tests) %D%/preload/common.sh
 
 # --- installcheck: programs built against what was installed ---
 EXTRA_DIST += %D%/install/consumer.c %D%/install/consumer.cc %D%/install/run.sh

@@ -88,7 +88,7 @@ if [ -e "$run" ]; then
 fi
 bench=$DESTDIR$bindir/$bench_name
 if [ -e "$bench" ] && [ -e "$DESTDIR$libdir/libslaballoc-malloc.so" ]; then
-  "$bench" --library="$DESTDIR$libdir/libslaballoc-malloc.so" --repeat=1 --ops=20000 > output 2>&1
+  "$bench" --library="$DESTDIR$libdir/libslaballoc-malloc.so" --repeat=1 --ops=20000 single > output 2>&1
   result "$bench_name, briefly" $?
 fi
 
