@@ -68,6 +68,7 @@ bool slai_large_resize(void *p, size_t size)
     struct slai_span *s = span_at(p);
     size_t pages = pages_of(size);
     bool done = true;
+    int saved = errno;
     if (pages == s->pages)
         return true;
     if (pages > UINT32_MAX / 2)
@@ -78,6 +79,7 @@ bool slai_large_resize(void *p, size_t size)
     else
         done = slai_span_grow(s, pages);
     slai_unlock(&slai_pageheap.lock);
+    errno = saved; /* when fresh pages were refused the caller may still succeed elsewhere */
     return done;
 }
 
@@ -89,8 +91,10 @@ void *slai_large_move(void *p, size_t size)
     if (keep < MOVE_LEAST || slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST || pages_of(size) > UINT32_MAX / 2)
         return NULL;
     to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
-    if (to == NULL)
+    if (to == NULL) {
+        errno = saved;
         return NULL;
+    }
     if (!slai_os_move(p, to->start, keep)) {
         errno = saved; /* the caller copies instead */
         slai_large_give(to->start, "realloc");
