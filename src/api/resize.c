@@ -46,7 +46,9 @@ SLA_INLINE size_t class_byte(const void *p)
 {
     const char *base = slai_load_settled(&slai_window.base);
     size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
-    return SLA_LIKELY(page < slai_load_settled(&slai_window.pages)) ? slai_load_relaxed((const uint8_t *)base + page) : 0;
+    if (SLA_UNLIKELY(page >= slai_load_settled(&slai_window.pages)))
+        return 0;
+    return slai_load_relaxed((const uint8_t *)base + page);
 }
 
 SLA_INLINE size_t block_size(const void *p, const char *call)
