@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 need git
 
-files=1500
+files=600
 [ "$quick" = 1 ] && files=300
 HOME=$work
 GIT_CONFIG_NOSYSTEM=1
@@ -40,7 +40,7 @@ git blame large | cut -c 1-8 | sort | uniq -c | sort -n | tail -2
 cd ..
 git clone -q --no-local repo copy
 git -C copy rev-parse HEAD
-git -C repo gc -q --aggressive --prune=now
+git -C repo gc -q --prune=now
 git -C repo fsck --full --strict --no-progress
 git -C copy fsck --full --no-progress
 git -C repo count-objects -v | grep -E '^(count|in-pack|packs|garbage):'

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 need perl
 
-count=200000
+count=100000
 [ "$quick" = 1 ] && count=20000
 cat >script.pl <<'PERL'
 use strict; use warnings;

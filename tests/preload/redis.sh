@@ -38,7 +38,7 @@ stop() {
     [ $status = 0 ] || { cat server.log >&2; fail "the server ended with $status"; }
 }
 
-start ours
+start "$SLABALLOC_RUN"
 is_mapped "$server" || fail "the server does not have the drop-in"
 redis-benchmark -s "$socket" -q -n "$requests" -d 64 -r 20000 -t set,get,lpush >bench.log 2>&1 ||
     fail "redis-benchmark failed: $(tail -1 bench.log)"
@@ -48,7 +48,7 @@ redis-benchmark -s "$socket" -q -n "$requests" -P 16 -t lrange_100 >>bench.log 2
     fail "redis-benchmark failed: $(tail -1 bench.log)"
 i=0
 while [ $i -lt 200 ]; do
-    echo "SET key:check:$i value-$i-$(printf '%*s' $((i * 7)) x)"
+    echo "SET key:check:$i value-$i-$(printf '%0*d' $((i * 7 + 1)) 1)"
     echo "RPUSH list:check item-$i"
     echo "HSET hash:check field-$i $i"
     i=$((i + 1))
@@ -67,7 +67,7 @@ grep -Eiq 'crash|assert|bug report|slaballoc:' server.log && { cat server.log >&
 
 start env
 [ "$(cli dbsize)" = "$size_before" ] || fail "the data read back is not what was saved"
-[ "$(cli get key:check:150)" = "value-150-$(printf '%*s' 1050 x)" ] || fail "a value read back is wrong"
+[ "$(cli get key:check:150)" = "value-150-$(printf '%0*d' 1051 1)" ] || fail "a value read back is wrong"
 [ "$(cli hget hash:check field-77)" = 77 ] || fail "a field read back is wrong"
 [ -z "$sum_before" ] || [ "$(cli debug digest 2>/dev/null || true)" = "$sum_before" ] || fail "the digest differs"
 stop nosave
