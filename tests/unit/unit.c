@@ -109,7 +109,27 @@ void unit_thread(pthread_t *thread, void *(*function)(void *), void *arg)
     ck_assert_int_eq(pthread_create(thread, NULL, function, arg), 0);
 }
 
-void unit_join(pthread_t thread) { ck_assert_int_eq(pthread_join(thread, NULL), 0); }
+static pthread_mutex_t failure_mutex = PTHREAD_MUTEX_INITIALIZER;
+static char failure[256];
+
+void unit_failed(const char *file, int line, const char *what)
+{
+    pthread_mutex_lock(&failure_mutex);
+    if (failure[0] == '\0')
+        snprintf(failure, sizeof(failure), "%s:%d: not so: %s", file, line, what);
+    pthread_mutex_unlock(&failure_mutex);
+}
+
+void unit_join(pthread_t thread)
+{
+    char text[sizeof(failure)];
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_mutex_lock(&failure_mutex);
+    strcpy(text, failure);
+    failure[0] = '\0';
+    pthread_mutex_unlock(&failure_mutex);
+    ck_assert_msg(text[0] == '\0', "%s", text);
+}
 
 void unit_in_thread(void *(*function)(void *), void *arg)
 {

@@ -59,6 +59,15 @@ void unit_join(pthread_t thread);
 /* Runs function(arg) to its end in a thread of its own. */
 void unit_in_thread(void *(*function)(void *), void *arg);
 
+/* In a thread of ours, where Check's assertions do not work: unit_join() passes the first failure on. */
+#define UNIT_EXPECT(condition) \
+    do { \
+        if (!(condition)) \
+            unit_failed(__FILE__, __LINE__, #condition); \
+    } while (0)
+void unit_failed(const char *file, int line, const char *what);
+#define UNIT_EXPECT_SOUND() UNIT_EXPECT(slai_check_heap() == NULL)
+
 /* ms by the monotonic clock. */
 void unit_sleep(unsigned ms);
 
