@@ -5,7 +5,7 @@
 #include "os/os.h"
 #include "util/conf.h"
 
-
+#include <errno.h>
 
 static struct {
     struct slai_lock lock;
@@ -14,6 +14,7 @@ static struct {
 
 static SLA_NOINLINE void set_up(void)
 {
+    int saved = errno;
     bool mine;
     slai_lock(&state.lock);
     mine = !state.ready;
@@ -30,6 +31,7 @@ static SLA_NOINLINE void set_up(void)
     /* Last and without a lock, because registering may allocate. */
     if (mine)
         slai_fork_init();
+    errno = saved; /* what was refused here is done without */
 }
 
 void slai_init(void)

@@ -31,11 +31,16 @@ void *slai_malloc_medium(size_t size)
 static struct slai_tcache *enter(void)
 {
     struct slai_tcache *tc = slai_tcache;
+    int saved;
     if (SLA_LIKELY(slai_has_cache(tc)))
         return tc;
+    saved = errno; /* a cache or its hook refused is no failure as long as there is another cache */
     slai_init();
     tc = slai_cache_get();
-    return tc != NULL ? tc : slai_shared_lock();
+    if (tc == NULL)
+        tc = slai_shared_lock();
+    errno = saved;
+    return tc;
 }
 
 static void leave(const struct slai_tcache *tc)

@@ -7,11 +7,13 @@
 #include <pthread.h>
 
 static pthread_key_t key;
+static bool hooked; /* written once, before any slai_tls_arm(); without it `key` may be somebody else's */
 
 bool slai_tls_hook(void (*at)(void *value))
 {
     int err = slai_fault_hit(SLAI_CALL_KEY, 0) ? EAGAIN : pthread_key_create(&key, at);
-    if (err == 0)
+    hooked = err == 0;
+    if (hooked)
         return true;
     errno = err;
     slai_os_failed("pthread_key_create", 0);
@@ -20,7 +22,7 @@ bool slai_tls_hook(void (*at)(void *value))
 
 bool slai_tls_arm(void *value)
 {
-    int err = pthread_setspecific(key, value);
+    int err = hooked ? pthread_setspecific(key, value) : EAGAIN;
     if (err == 0)
         return true;
     errno = err;
