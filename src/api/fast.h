@@ -12,10 +12,11 @@
 SLA_INLINE void *slai_pop(struct slai_tcache *tc, size_t scaled, size_t size)
 {
     struct slai_stack *stack = slai_stack_of(tc, scaled);
-    void **top = stack->top, *block = *top;
+    void *block = *stack->top;
     if (SLA_UNLIKELY(block == NULL))
         return slai_malloc_slow(size);
-    stack->top = top - 1;
+    slai_forget_registers(); /* so that the next line is one instruction on memory */
+    stack->top--;
     return block;
 }
 
@@ -36,7 +37,7 @@ SLA_INLINE void slai_push(struct slai_tcache *tc, size_t scaled, void *p)
         return;
     }
     top[1] = p;
-    slai_set_release(&stack->top, top + 1); /* a fork child must never find a stale slot below top */
+    slai_increment_release(&stack->top); /* a fork child must never find a stale slot below top */
 }
 
 SLA_INLINE void slai_free(void *p)

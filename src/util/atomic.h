@@ -49,6 +49,19 @@
 #define slai_load_settled(p) (*(p))
 #endif
 
+/*
+ * ++*p by p's only writer, after all its earlier stores.  x86 keeps stores in order by itself, and can then
+ * increment memory in one instruction.
+ */
+#if defined(__x86_64__) || defined(__i386__)
+#define slai_increment_release(p) (__atomic_signal_fence(__ATOMIC_RELEASE), (void)++*(p))
+#else
+#define slai_increment_release(p) slai_set_release((p), *(p) + 1)
+#endif
+
+/* The compiler is to reload what it has read; no instruction. */
+#define slai_forget_registers() __atomic_signal_fence(__ATOMIC_ACQ_REL)
+
 /* Orders this thread's earlier stores before its later ones (fork sees memory as another thread would). */
 #ifdef SLAI_TSAN /* it does not know fences; only a fork child relies on this one */
 #define slai_fence_release() __atomic_signal_fence(__ATOMIC_RELEASE)
