@@ -32,7 +32,7 @@ slaballoc_bench_LDADD = -lm $(DL_LIBS) $(PTHREAD_LIBS)
 dropin_path = $(libdir)/libslaballoc-malloc.so.$(SLA_SONUMBER)
 
 # A make rule and not configure: libdir is only known when make expands it.
-EXTRA_DIST += %D%/slaballoc-run.in %D%/run-demo.sh
+EXTRA_DIST += %D%/README.md %D%/slaballoc-run.in %D%/run-demo.sh
 CLEANFILES += slaballoc-run
 slaballoc-run: %D%/slaballoc-run.in Makefile
 	$(AM_V_GEN)$(SED) -e 's|@libdir[@]|$(libdir)|g' -e 's|@dropin_path[@]|$(dropin_path)|g' \

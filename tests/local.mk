@@ -53,7 +53,9 @@ check_programs = \
 	%D%/unit/test_bench_stats \
 	%D%/unit/test_bits \
 	%D%/unit/test_conf \
+	%D%/unit/test_depot \
 	%D%/unit/test_fault \
+	%D%/unit/test_forkrepair \
 	%D%/unit/test_large \
 	%D%/unit/test_list \
 	%D%/unit/test_lock \
@@ -63,8 +65,11 @@ check_programs = \
 	%D%/unit/test_panic \
 	%D%/unit/test_purge \
 	%D%/unit/test_region \
+	%D%/unit/test_remote \
 	%D%/unit/test_sizeclass \
-	%D%/unit/test_slab
+	%D%/unit/test_slab \
+	%D%/unit/test_stack \
+	%D%/unit/test_thread
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
@@ -86,12 +91,19 @@ structure_tests = \
 	%D%/structure/version.sh
 preload_tests = \
 	%D%/preload/coreutils.sh \
+	%D%/preload/cxx.sh \
+	%D%/preload/dlopen.sh \
 	%D%/preload/gcc.sh \
 	%D%/preload/git.sh \
+	%D%/preload/limits.sh \
+	%D%/preload/oneheap.sh \
 	%D%/preload/perl.sh \
 	%D%/preload/python.sh \
 	%D%/preload/redis.sh \
 	%D%/preload/sqlite.sh \
+	%D%/preload/startup.sh \
+	%D%/preload/static.sh \
+	%D%/preload/symbols.sh \
 	%D%/preload/tools.sh
 TESTS += $(structure_tests)
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
