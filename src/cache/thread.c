@@ -222,7 +222,8 @@ bool slai_threads_alone(void)
  * followed.  Every slab is counted anew from its bitmaps, and filed anew: those
  * of the survivor under it, all others in the depot.  Then the blocks in the
  * vanished threads' stacks are freed, but for a stack that was being rebuilt,
- * whose blocks are lost (a few, once a fork, at most).
+ * whose blocks are lost (a few, once a fork, at most).  Before all that, pages
+ * that were in no list, as somebody was purging them, go back to the page heap.
  */
 static void forget_lists(struct slai_tcache *tc)
 {
@@ -282,6 +283,7 @@ void slai_threads_repair(void)
         forget_lists(CACHE(l));
     if (shared.ready)
         forget_lists(&shared.cache);
+    slai_pages_repair();
     refile_all(self);
     for (l = threads.live.first; l != NULL; l = next) {
         next = l->next;

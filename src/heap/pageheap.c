@@ -277,3 +277,39 @@ void slai_span_shrink(struct slai_span *s, size_t pages)
     heap.large_pages -= rest->pages;
     slai_span_free(rest);
 }
+
+/*
+ * A BUSY span was being purged, or about to become a slab, or no longer one:
+ * whose it was cannot be told, so it loses what it may have of either, and the
+ * pages in use are counted anew.
+ */
+static void reclaim(struct slai_span *s)
+{
+    slai_class_mark(s, 0);
+    for (size_t i = 1; i < s->pages; i++) {
+        slai_set_kind(s + i, SLAI_KIND_NONE);
+        s[i].back = 0;
+    }
+    s->clean = 0;
+    s->stamp = 0;
+    slai_span_join(s);
+}
+
+void slai_pages_repair(void)
+{
+    slai_lock(&heap.lock);
+    heap.used_pages = 0;
+    for (size_t i = 0; i < slai_region_count; i++) {
+        struct slai_region *r = &slai_regions[i];
+        for (size_t p = r->data, next; p < r->top; p = next) {
+            struct slai_span *s = &r->spans[p];
+            unsigned kind = slai_kind(s);
+            next = p + s->pages; /* joining leaves the lengths of what it swallows */
+            if (kind == SLAI_KIND_BUSY)
+                reclaim(s);
+            else if (kind == SLAI_KIND_SLAB || kind == SLAI_KIND_LARGE)
+                heap.used_pages += s->pages;
+        }
+    }
+    slai_unlock(&heap.lock);
+}

@@ -34,6 +34,9 @@ struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kin
 /* Gives a BUSY span back; slai_purge_after_give() should follow. Takes PAGEHEAP. */
 void slai_pages_give(struct slai_span *s);
 
+/* In a fork child, whose other threads are gone: what they had in hand becomes free. Takes PAGEHEAP. */
+void slai_pages_repair(void);
+
 /* For large blocks; all REQUIRE PAGEHEAP. */
 void slai_span_free(struct slai_span *s);                      /* a used span becomes free; joins neighbours */
 bool slai_span_grow(struct slai_span *s, size_t pages);        /* in place, into what follows it */
