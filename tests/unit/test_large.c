@@ -276,7 +276,8 @@ START_TEST(wrong_addresses)
         ck_assert_uint_eq(slai_large_size(cases[i].p), 0);
         unit_catch();
         slai_large_give(cases[i].p, "realloc");
-        snprintf(want, sizeof(want), "slaballoc: realloc(0x%jx): %s\n", (uintmax_t)(uintptr_t)cases[i].p, cases[i].what);
+        snprintf(want, sizeof(want), "slaballoc: realloc(0x%jx): %s\n", (uintmax_t)(uintptr_t)cases[i].p,
+                 cases[i].what);
         ck_assert_str_eq(unit_caught(), want);
         unit_sound();
     }

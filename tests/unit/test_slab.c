@@ -164,8 +164,11 @@ START_TEST(wrong_put_is_reported)
     const struct {
         char *p;
         const char *what;
-    } cases[] = {{never, "block already free"},         {again, "block already free"}, {middle, "not the start of a block"},
-                 {inside, "not the start of a block"}, {end, "not the start of a block"}};
+    } cases[] = {{never, "block already free"},
+                 {again, "block already free"},
+                 {middle, "not the start of a block"},
+                 {inside, "not the start of a block"},
+                 {end, "not the start of a block"}};
     ck_assert(slai_slab_put(s, again));
     slai_conf.abort = 0;
     unit_catch();
