@@ -56,6 +56,7 @@ check_programs = \
 	%D%/unit/test_depot \
 	%D%/unit/test_fault \
 	%D%/unit/test_forkrepair \
+	%D%/unit/test_invariants \
 	%D%/unit/test_large \
 	%D%/unit/test_list \
 	%D%/unit/test_lock \
@@ -69,6 +70,7 @@ check_programs = \
 	%D%/unit/test_sizeclass \
 	%D%/unit/test_slab \
 	%D%/unit/test_stack \
+	%D%/unit/test_stats \
 	%D%/unit/test_thread
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
@@ -110,7 +112,12 @@ EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symb
 if PRELOAD_SHARED
 TESTS += $(preload_tests)
 endif
-EXTRA_DIST += $(preload_tests) %D%/preload/common.sh
+# What those read besides themselves.
+preload_files = \
+	%D%/preload/common.sh \
+	%D%/preload/cxx.cc \
+	%D%/preload/symbols.c
+EXTRA_DIST += $(preload_tests) $(preload_files)
 
 # --- installcheck: programs built against what was installed ---
 EXTRA_DIST += %D%/install/consumer.c %D%/install/consumer.cc %D%/install/run.sh
