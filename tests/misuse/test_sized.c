@@ -14,7 +14,7 @@ struct sized {
 
 /* More than the block has: certainly wrong.  Less may be right, after a realloc in place or with an alignment. */
 static const struct sized wrong[] = {
-    {1, 100},       {8, SIZE_MAX},        {8, 17},             {16, 65},          {64, 4096},
+    {1, 100},       {8, SIZE_MAX},        {8, 65},             {16, 65},          {64, 4096},
     {64, 129},      {64, PTRDIFF_MAX},    {100, 200},          {100, 100000},     {1000, 2000},
     {1000, 100000}, {4096, 5000},         {20000, 30000},      {32768, 40000},    {32768, 65537},
     {40000, 70000}, {100000, 1000000},    {100000, 200000},    {5000000, 6000000}, {5000000, SIZE_MAX},
