@@ -43,7 +43,8 @@ static void move(struct slai_bin *bin, struct slai_span *s, enum slai_place plac
 static void settle(struct slai_tcache *tc, struct slai_span *s)
 {
     struct slai_bin *bin = &tc->bins[s->class];
-    if (slai_slab_empty(s) && bin->partial.first != NULL && bin->partial.first != &s->link) {
+    bool other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
+    if (slai_slab_empty(s) && other) {
         move(bin, s, SLAI_NOWHERE);
         slai_slab_destroy(s);
     } else {

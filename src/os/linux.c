@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -65,12 +64,13 @@ void slai_os_huge_pages(void *p, size_t size, bool wanted)
 const char *slai_os_environment(const char *name)
 {
     extern char **environ; /* getenv() may be interposed by something that allocates */
-    size_t n = strlen(name);
     if (environ == NULL || getauxval(AT_SECURE) != 0)
         return NULL;
-    for (char **e = environ; *e != NULL; e++)
-        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
-            return *e + n + 1;
+    for (char **e = environ; *e != NULL; e++) {
+        const char *value = slai_os_after(*e, name);
+        if (value != NULL)
+            return value;
+    }
     return NULL;
 }
 

@@ -45,6 +45,16 @@ uint64_t slai_os_clock(void);
 /* Value of an environment variable; NULL when unset, or when the process runs with raised privilege. */
 const char *slai_os_environment(const char *name);
 
+/* What follows "name=" in text; NULL if it does not begin so. */
+SLA_INLINE const char *slai_os_after(const char *text, const char *name)
+{
+    while (*name != '\0' && *text == *name) {
+        text++;
+        name++;
+    }
+    return *name == '\0' && *text == '=' ? text + 1 : NULL;
+}
+
 /* Sleeps while *word == value (may wake early); wakes one sleeper. errno is kept. */
 void slai_os_wait(uint32_t *word, uint32_t value);
 void slai_os_wake(uint32_t *word);

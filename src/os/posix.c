@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,12 +32,13 @@ void slai_os_huge_pages(void *p, size_t size, bool wanted)
 const char *slai_os_environment(const char *name)
 {
     extern char **environ;
-    size_t n = strlen(name);
     if (environ == NULL || getuid() != geteuid() || getgid() != getegid())
         return NULL;
-    for (char **e = environ; *e != NULL; e++)
-        if (strncmp(*e, name, n) == 0 && (*e)[n] == '=')
-            return *e + n + 1;
+    for (char **e = environ; *e != NULL; e++) {
+        const char *value = slai_os_after(*e, name);
+        if (value != NULL)
+            return value;
+    }
     return NULL;
 }
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #define MAX_DELAY 86400000L /* a day, in ms */
 
@@ -33,17 +32,38 @@ static const struct option {
     {"cache_size", &slai_conf.cache_size, 16384, 1L << 30, NULL},
 };
 
+/*
+ * Own loops rather than libc's string functions: every one of those is resolved when the library is loaded, which
+ * touches pages of libc that a small program would never need.
+ */
+static bool same(const char *word, const char *text, size_t len)
+{
+    size_t i = 0;
+    while (i < len && word[i] != '\0' && word[i] == text[i])
+        i++;
+    return i == len && word[i] == '\0';
+}
+
+/* Characters before the first `stop`, or the end, or n. */
+static size_t span(const char *text, size_t n, char stop)
+{
+    size_t i = 0;
+    while (i < n && text[i] != '\0' && text[i] != stop)
+        i++;
+    return i;
+}
+
 static const struct option *find(const char *name, size_t len)
 {
     for (size_t i = 0; i < SLA_ARRAY_LEN(options); i++)
-        if (strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
+        if (same(options[i].name, name, len))
             return &options[i];
     return NULL;
 }
 
 int slai_conf_get(const char *name, long *value)
 {
-    const struct option *o = find(name, strlen(name));
+    const struct option *o = find(name, span(name, SIZE_MAX, '\0'));
     if (o == NULL)
         return ENOENT;
     *value = slai_load_relaxed(o->value);
@@ -52,7 +72,7 @@ int slai_conf_get(const char *name, long *value)
 
 int slai_conf_set(const char *name, long value)
 {
-    const struct option *o = find(name, strlen(name));
+    const struct option *o = find(name, span(name, SIZE_MAX, '\0'));
     if (o == NULL)
         return ENOENT;
     if (value < o->min || value > o->max)
@@ -101,7 +121,7 @@ static bool word(const struct option *o, const char *s, size_t len, long *out)
     if (o->words == NULL)
         return false;
     for (long i = 0; o->words[i] != NULL; i++) {
-        if (strlen(o->words[i]) == len && memcmp(o->words[i], s, len) == 0) {
+        if (same(o->words[i], s, len)) {
             *out = o->min + i;
             return true;
         }
@@ -112,15 +132,15 @@ static bool word(const struct option *o, const char *s, size_t len, long *out)
 /* One entry of len characters; false when it was bad. */
 static bool entry(const char *text, size_t len)
 {
-    const char *eq = memchr(text, '=', len);
-    size_t klen = eq != NULL ? (size_t)(eq - text) : len;
+    size_t klen = span(text, len, '=');
+    const char *value = text + klen + 1;
     const struct option *o = find(text, klen);
     long v = 0;
     if (o == NULL) {
         report(text, klen, "unknown", NULL);
-    } else if (eq == NULL || klen + 1 == len) {
+    } else if (klen + 1 >= len) {
         report(text, klen, "no value, want", o);
-    } else if (!word(o, eq + 1, len - klen - 1, &v) && !number(eq + 1, len - klen - 1, &v)) {
+    } else if (!word(o, value, len - klen - 1, &v) && !number(value, len - klen - 1, &v)) {
         report(text, klen, "not a number, want", o);
     } else if (v < o->min || v > o->max) {
         report(text, klen, "out of range, want", o);
@@ -135,7 +155,7 @@ int slai_conf_parse(const char *text)
 {
     int bad = 0;
     while (text != NULL && *text != '\0') {
-        size_t len = strcspn(text, ",");
+        size_t len = span(text, SIZE_MAX, ',');
         if (len > 0 && !entry(text, len))
             bad++;
         text += len;
