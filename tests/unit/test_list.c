@@ -16,8 +16,7 @@ static void expect(const struct slai_list *list, const size_t *order, size_t cou
 {
     const struct slai_link *link = list->first, *last = NULL;
     for (size_t i = 0; i < count; i++) {
-        ck_assert_ptr_eq(link, &links[order[i]]);
-        ck_assert_ptr_eq(link->prev, last);
+        UNIT_QUICK(link == &links[order[i]] && link->prev == last);
         last = link;
         link = link->next;
     }

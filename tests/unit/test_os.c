@@ -327,7 +327,7 @@ START_TEST(refusal_changes_nothing)
     unit_catch();
     errno = 0;
     ck_assert(!refused_call(_i, p));
-    ck_assert_int_eq(errno, EPERM);
+    ck_assert(errno == EPERM || (calls[_i] == SLAI_CALL_MOVE && errno == ENOSYS)); /* none in plain POSIX */
     const char *text = unit_caught();
     if (calls[_i] != SLAI_CALL_MOVE) /* there it is no news: the caller copies */
         ck_assert(support_like(strchr(text, ' ') + 1 + strcspn(strchr(text, ' ') + 1, " "),

@@ -68,14 +68,14 @@ START_TEST(exactly_the_capacity_lowest_first)
         ck_assert_uint_eq(s->used, n);
     }
     for (uint32_t i = 0; i < n; i++) {
-        ck_assert_ptr_eq(taken[i], s->start + (size_t)i * s->size);
-        ck_assert_uint_eq(slai_slab_index(s, taken[i]), i);
+        UNIT_QUICK((char *)taken[i] == s->start + (size_t)i * s->size);
+        UNIT_QUICK(slai_slab_index(s, taken[i]) == i);
     }
     ck_assert(slai_slab_full(s));
     ck_assert_uint_eq(take(s, taken + n, 1), 0);
     unit_sound();
     for (uint32_t i = n; i-- > 0;)
-        ck_assert(slai_slab_put(s, taken[i]));
+        UNIT_QUICK(slai_slab_put(s, taken[i]));
     ck_assert(slai_slab_empty(s));
     slai_slab_destroy(s);
 }
@@ -92,23 +92,23 @@ START_TEST(random_take_and_put)
             uint32_t want = (uint32_t)support_below(&rng, 100), got = take(s, taken + out, want);
             ck_assert_uint_eq(got, want < s->capacity - out ? want : s->capacity - out);
             for (uint32_t i = 1; i < got; i++)
-                ck_assert((uintptr_t)taken[out + i - 1] < (uintptr_t)taken[out + i]);
+                UNIT_QUICK((uintptr_t)taken[out + i - 1] < (uintptr_t)taken[out + i]);
             out += got;
         } else {
             for (size_t k = support_below(&rng, out + 1); k > 0; k--) {
                 size_t i = support_below(&rng, out);
-                ck_assert(slai_slab_put(s, taken[i]));
+                UNIT_QUICK(slai_slab_put(s, taken[i]));
                 taken[i] = taken[--out];
             }
         }
         ck_assert_uint_eq(s->used, out);
         ck_assert_uint_eq(free_bits(s), s->capacity - out);
         for (unsigned w = 0; w < s->hint; w++)
-            ck_assert(s->free[w] == 0);
+            UNIT_QUICK(s->free[w] == 0);
     }
     unit_sound();
     while (out > 0)
-        ck_assert(slai_slab_put(s, taken[--out]));
+        UNIT_QUICK(slai_slab_put(s, taken[--out]));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(lowest_free_block_comes_first)
         ck_assert_uint_eq(slai_slab_index(s, block), order[i]);
     }
     for (uint32_t i = 0; i <= 3000; i++)
-        ck_assert(slai_slab_put(s, s->start + (size_t)i * 16));
+        UNIT_QUICK(slai_slab_put(s, s->start + (size_t)i * 16));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -142,12 +142,12 @@ START_TEST(contents_are_left_alone)
     for (uint32_t i = 0; i < n; i++)
         support_fill(taken[i], 64, i);
     for (uint32_t i = 0; i < n; i++)
-        ck_assert(slai_slab_put(s, taken[i]));
+        UNIT_QUICK(slai_slab_put(s, taken[i]));
     n = take(s, taken, s->capacity);
     for (uint32_t i = 0; i < n; i++)
-        ck_assert(support_matches(taken[i], 64, i));
+        UNIT_QUICK(support_matches(taken[i], 64, i));
     for (uint32_t i = 0; i < n; i++)
-        ck_assert(slai_slab_put(s, taken[i]));
+        UNIT_QUICK(slai_slab_put(s, taken[i]));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -180,7 +180,7 @@ START_TEST(wrong_put_is_reported)
     unit_sound();
     for (int i = 0; i < 10; i++)
         if (i != 3)
-            ck_assert(slai_slab_put(s, taken[i]));
+            UNIT_QUICK(slai_slab_put(s, taken[i]));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -248,7 +248,7 @@ START_TEST(collect_counts_in)
     ck_assert_uint_eq(s->used, 500 - n);
     for (uint32_t i = 0; i < 500; i++)
         if (i % 7 != 0)
-            ck_assert(slai_slab_put(s, taken[i]));
+            UNIT_QUICK(slai_slab_put(s, taken[i]));
     ck_assert(slai_slab_empty(s));
     slai_slab_destroy(s);
 }
@@ -272,7 +272,7 @@ START_TEST(bits_before_their_count)
     unit_sound();
     ck_assert_uint_eq(take(s, taken, 5), 1);
     for (uint32_t i = 0; i < 16; i++)
-        ck_assert(slai_slab_put(s, s->start + (size_t)i * 4096));
+        UNIT_QUICK(slai_slab_put(s, s->start + (size_t)i * 4096));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -295,7 +295,7 @@ START_TEST(collect_reports_what_was_free)
     unit_sound();
     for (uint32_t i = 0; i < 200; i++)
         if (i != 100 && i != 101)
-            ck_assert(slai_slab_put(s, taken[i]));
+            UNIT_QUICK(slai_slab_put(s, taken[i]));
     slai_slab_destroy(s);
 }
 END_TEST
@@ -316,7 +316,7 @@ START_TEST(recount_believes_the_bitmaps)
     ck_assert_ptr_null(s->next_post);
     unit_sound();
     for (uint32_t i = 40; i < 300; i++)
-        ck_assert(slai_slab_put(s, taken[i]));
+        UNIT_QUICK(slai_slab_put(s, taken[i]));
     slai_slab_destroy(s);
 }
 END_TEST

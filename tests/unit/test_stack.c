@@ -165,7 +165,7 @@ static void *budget_is_kept(void *arg)
     size_t count = 0;
     support_seed(&rng, *(unsigned *)arg);
     tc->budget = all;
-    for (size_t step = 0; step < support_scaled(60000); step++) {
+    for (size_t step = 0; step < 20000; step++) {
         if (count == 3000 || (count > 0 && support_below(&rng, 2) != 0)) {
             size_t i = support_below(&rng, count);
             sla_free(blocks[i]);

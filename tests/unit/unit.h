@@ -44,6 +44,13 @@ void unit_tidy(void);
 
 #define unit_sound() ck_assert_msg(slai_check_heap() == NULL, "heap: %s", slai_check_heap())
 
+/* For long loops: Check writes a message for each assertion of its own. */
+#define UNIT_QUICK(condition) \
+    do { \
+        if (!(condition)) \
+            ck_abort_msg("not so: %s", #condition); \
+    } while (0)
+
 /* The child ended by the panic line or misuse report `line` (without prefix; '#' a number) and SIGABRT. */
 int unit_aborted(const struct support_child *child, const char *line);
 
