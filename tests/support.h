@@ -102,7 +102,8 @@ struct support_child {
 extern uintptr_t *support_mail;
 
 /* Runs function(arg) in a child process with standard error caught; it exits with 0 by returning. */
-void support_run_child(void (*function)(void *arg), void *arg, unsigned seconds, struct support_child *result);
+void support_run_child(void (*function)(void *arg), void *arg, unsigned seconds,
+                       struct support_child *result);
 
 /* Runs this very program again: argv[1] = mode, environment variable name=value (NULL: unset). */
 void support_run_self(const char *mode, const char *name, const char *value, struct support_child *result);
@@ -110,7 +111,8 @@ void support_run_self(const char *mode, const char *name, const char *value, str
 /* Text against a pattern where '#' stands for a decimal number. */
 int support_like(const char *text, const char *pattern);
 /* Is what the child wrote exactly "slaballoc: CALL(0xADDRESS): WHAT\n"?  WHAT may hold '#'. */
-int support_reported(const struct support_child *child, const char *call, uintptr_t address, const char *what);
+int support_reported(const struct support_child *child, const char *call, uintptr_t address,
+                     const char *what);
 
 /* Ends of main: runs the suite, prints the totals, gives the exit status. */
 int support_main(Suite *suite);

@@ -6,7 +6,8 @@
  */
 #include "support.h"
 
-static const size_t sizes[] = {0, 1, 8, 15, 16, 24, 40, 64, 100, 192, 1000, 4096, 5000, 16384, 32768, 65536, 200000};
+static const size_t sizes[] = {0,   1,    8,    15,   16,    24,    40,    64,    100,
+                               192, 1000, 4096, 5000, 16384, 32768, 65536, 200000};
 #define SHIFTS 31 /* 1 to 1 GiB */
 
 /* All that may be written, within reason. */
@@ -131,7 +132,8 @@ END_TEST
 
 START_TEST(alignment_and_size_together_too_big)
 {
-    static const size_t sizes_near_top[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4095, (size_t)1 << 62, SIZE_MAX};
+    static const size_t sizes_near_top[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4095, (size_t)1 << 62,
+                                            SIZE_MAX};
     for (size_t i = 0; i < ARRAY_LEN(sizes_near_top); i++)
         for (int shift = 3; shift < 64; shift += 4) {
             void *out = &out, *before = out;

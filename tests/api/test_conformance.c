@@ -7,7 +7,16 @@
 #include "support.h"
 
 enum call {
-    MALLOC, CALLOC, REALLOC_NULL, REALLOC_GROW, REALLOC_LARGE, REALLOCARRAY, ARRAY_NULL, ALIGNED, POSIX, MEMALIGN
+    MALLOC,
+    CALLOC,
+    REALLOC_NULL,
+    REALLOC_GROW,
+    REALLOC_LARGE,
+    REALLOCARRAY,
+    ARRAY_NULL,
+    ALIGNED,
+    POSIX,
+    MEMALIGN
 };
 
 static const char *const call_names[] = {
@@ -38,12 +47,14 @@ static void add(enum call call, size_t a, size_t b, enum want want, int error)
 
 /* Edges of a scheme with four or eight classes a doubling, of pages, slabs and large blocks. */
 static const size_t sizes[] = {
-    0, 1, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 96, 112, 127, 128, 129, 143, 144, 145,
-    160, 191, 192, 193, 255, 256, 257, 320, 321, 511, 512, 513, 640, 1023, 1024, 1025, 1151, 1152, 1153, 1536,
-    2047, 2048, 2049, 3072, 4095, 4096, 4097, 5120, 6144, 8191, 8192, 8193, 10240, 16383, 16384, 16385, 20480,
-    24576, 28672, 32767, 32768, 32769, 36864, 49152, 65535, 65536, 65537, 131071, 131072, 131073, 196608,
-    262143, 262144, 262145, 1048575, 1048576, 1048577, 2097152, 3145729, 4194304, 16777217, 33554432
-};
+    0,       1,       7,       8,        9,       15,     16,     17,     24,     31,      32,      33,
+    47,      48,      49,      63,       64,      65,     80,     96,     112,    127,     128,     129,
+    143,     144,     145,     160,      191,     192,    193,    255,    256,    257,     320,     321,
+    511,     512,     513,     640,      1023,    1024,   1025,   1151,   1152,   1153,    1536,    2047,
+    2048,    2049,    3072,    4095,     4096,    4097,   5120,   6144,   8191,   8192,    8193,    10240,
+    16383,   16384,   16385,   20480,    24576,   28672,  32767,  32768,  32769,  36864,   49152,   65535,
+    65536,   65537,   131071,  131072,   131073,  196608, 262143, 262144, 262145, 1048575, 1048576, 1048577,
+    2097152, 3145729, 4194304, 16777217, 33554432};
 
 static const size_t impossible[] = {
     SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 7, SIZE_MAX - 8, SIZE_MAX - 15, SIZE_MAX - 16, SIZE_MAX - 4095,
@@ -60,21 +71,32 @@ static const size_t enormous[] = {
 struct product {
     size_t a, b;
 };
-static const struct product overflowing[] = {
-    {SIZE_MAX, 2}, {2, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}, {SIZE_MAX / 2 + 1, 2}, {(size_t)1 << 32, (size_t)1 << 32},
-    {((size_t)1 << 32) + 1, (size_t)1 << 32}, {SIZE_MAX / 3 + 1, 3}, {SIZE_MAX / 7 + 1, 7}, {(size_t)1 << 63, 2},
-    {SIZE_MAX / 16 + 1, 16}, {SIZE_MAX / 48 + 1, 48}, {(size_t)PTRDIFF_MAX / 2 + 1, 2}, {(size_t)1 << 48, 1 << 15},
-    {3, (size_t)PTRDIFF_MAX}, {1, SIZE_MAX}, {SIZE_MAX, 1}
-};
-static const struct product fine[] = {
-    {0, 0}, {0, 5}, {5, 0}, {0, SIZE_MAX}, {SIZE_MAX, 0}, {1, 1}, {1, 16}, {16, 1}, {3, 5}, {7, 9}, {10, 100},
-    {1000, 3}, {1, 4096}, {4096, 1}, {512, 128}, {1, 65537}, {65537, 1}, {1024, 1024}, {1, 2 << 20}, {333, 3333}
-};
+static const struct product overflowing[] = {{SIZE_MAX, 2},
+                                             {2, SIZE_MAX},
+                                             {SIZE_MAX, SIZE_MAX},
+                                             {SIZE_MAX / 2 + 1, 2},
+                                             {(size_t)1 << 32, (size_t)1 << 32},
+                                             {((size_t)1 << 32) + 1, (size_t)1 << 32},
+                                             {SIZE_MAX / 3 + 1, 3},
+                                             {SIZE_MAX / 7 + 1, 7},
+                                             {(size_t)1 << 63, 2},
+                                             {SIZE_MAX / 16 + 1, 16},
+                                             {SIZE_MAX / 48 + 1, 48},
+                                             {(size_t)PTRDIFF_MAX / 2 + 1, 2},
+                                             {(size_t)1 << 48, 1 << 15},
+                                             {3, (size_t)PTRDIFF_MAX},
+                                             {1, SIZE_MAX},
+                                             {SIZE_MAX, 1}};
+static const struct product fine[] = {{0, 0},     {0, 5},     {5, 0},       {0, SIZE_MAX}, {SIZE_MAX, 0},
+                                      {1, 1},     {1, 16},    {16, 1},      {3, 5},        {7, 9},
+                                      {10, 100},  {1000, 3},  {1, 4096},    {4096, 1},     {512, 128},
+                                      {1, 65537}, {65537, 1}, {1024, 1024}, {1, 2 << 20},  {333, 3333}};
 static const size_t bad_alignments[] = {
     3, 5, 6, 7, 9, 12, 24, 48, 96, 100, 1000, 4095, 4097, SIZE_MAX, SIZE_MAX - 1, (size_t)3 << 40,
     ((size_t)1 << 63) + 1
 };
-static const size_t hopeless_alignments[] = {(size_t)1 << 48, (size_t)1 << 56, (size_t)1 << 62, (size_t)1 << 63};
+static const size_t hopeless_alignments[] = {(size_t)1 << 48, (size_t)1 << 56, (size_t)1 << 62,
+                                             (size_t)1 << 63};
 
 static void add_good_sizes(void)
 {
@@ -232,7 +254,8 @@ START_TEST(row_holds)
     void *block = perform(row, &old);
     int seen = errno;
     if (row->want == BLOCK) {
-        ck_assert_msg(block != NULL, "%s a=%zu b=%zu failed: errno %d", call_names[row->call], row->a, row->b, seen);
+        ck_assert_msg(block != NULL, "%s a=%zu b=%zu failed: errno %d", call_names[row->call], row->a, row->b,
+                      seen);
         ck_assert_int_eq(seen, SENTINEL_ERRNO);
         check_block(row, block, resizes ? kept : 0);
         return;

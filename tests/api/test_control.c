@@ -64,7 +64,8 @@ END_TEST
 
 START_TEST(unknown_option_is_enoent)
 {
-    static const char *const names[] = {"", "no_such", "purge_dela", "purge_delayx", "ABORT", "abort ", "abort=1", ","};
+    static const char *const names[] = {"",      "no_such", "purge_dela", "purge_delayx",
+                                        "ABORT", "abort ",  "abort=1",    ","};
     long value = 77;
     errno = 0;
     ck_assert_int_eq(sla_option_get(names[_i], &value), -1);
@@ -136,7 +137,8 @@ static void use_and_free(size_t size, size_t count)
 
 static const struct {
     size_t size, count;
-} bulks[] = {{64, BULK}, {1000, BULK}, {8000, 8000}, {30000, 2000}, {50000, 1000}, {1000000, 60}, {64 * MIB, 1}};
+} bulks[] = {{64, BULK},    {1000, BULK},  {8000, 8000}, {30000, 2000},
+             {50000, 1000}, {1000000, 60}, {64 * MIB, 1}};
 
 START_TEST(trim_returns_memory)
 {

@@ -19,7 +19,7 @@ static const size_t limits_mib[] = {
 
 /* --- the script: run in a process of its own, under the limit --- */
 
-#define SLOTS 4096
+#define SLOTS 2600
 static struct support_block slots[SLOTS];
 static size_t failures;
 
@@ -45,7 +45,9 @@ static int take(size_t i, size_t size, int kind)
     errno = SENTINEL_ERRNO;
     /* Zeroing recycled GiBs would be all that this program does. */
     kind = size > MIB && kind == 1 ? 0 : kind;
-    void *start = kind == 0 ? sla_malloc(size) : kind == 1 ? sla_calloc(1, size) : sla_aligned_alloc(4096, size);
+    void *start = kind == 0   ? sla_malloc(size)
+                  : kind == 1 ? sla_calloc(1, size)
+                              : sla_aligned_alloc(4096, size);
     if (start == NULL) {
         CHILD_REQUIRE(errno == ENOMEM);
         failures++;
@@ -155,7 +157,8 @@ static void check_script(const struct support_child *child, size_t limit)
     if (limit <= 512 * MIB)
         ck_assert_uint_gt(failed, 0);
     if (limit > own)
-        ck_assert_msg(most >= (limit - own) / 4, "limit %zu MiB: only %zu KiB could be had", limit / MIB, most / KIB);
+        ck_assert_msg(most >= (limit - own) / 4, "limit %zu MiB: only %zu KiB could be had", limit / MIB,
+                      most / KIB);
 }
 
 START_TEST(address_space_limit)
@@ -224,7 +227,7 @@ static void without_mappings(void *arg)
             break;
         }
     mixed();
-    for (size_t i = 2000; i < SLOTS; i++)
+    for (size_t i = 1000; i < SLOTS; i++)
         (void)take(i, 40 * KIB, (int)(i % 3));
     give_all();
     (void)sla_trim(0);

@@ -157,7 +157,9 @@ START_TEST(bad_inputs_are_refused)
         switch (support_below(&world.rng, 10)) {
         case 0: expect_null(sla_malloc(size), ENOMEM); break;
         case 1: expect_null(sla_calloc(size, factor), ENOMEM); break;
-        case 2: expect_null(sla_calloc(factor, SIZE_MAX / factor + 1 + support_below(&world.rng, 100)), ENOMEM); break;
+        case 2:
+            expect_null(sla_calloc(factor, SIZE_MAX / factor + 1 + support_below(&world.rng, 100)), ENOMEM);
+            break;
         case 3: expect_null(sla_realloc(block, size), ENOMEM); break;
         case 4: expect_null(sla_reallocarray(block, size, factor), ENOMEM); break;
         case 5: expect_null(sla_aligned_alloc(alignment, size), ENOMEM); break;
@@ -180,7 +182,7 @@ int main(void)
     tcase_add_loop_test(tc, random_operations, 0, SEEDS);
     tcase_add_loop_test(tc, bad_inputs_are_refused, 0, SEEDS);
     suite_add_tcase(suite, tc);
-    printf("random operations: %d seeds of %zu; bad inputs: %d of %d\n", SEEDS, support_scaled(OPERATIONS), SEEDS,
-           BAD_INPUTS);
+    printf("random operations: %d seeds of %zu; bad inputs: %d of %d\n", SEEDS, support_scaled(OPERATIONS),
+           SEEDS, BAD_INPUTS);
     return support_main(suite);
 }

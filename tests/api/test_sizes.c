@@ -97,7 +97,8 @@ START_TEST(mean_waste_per_doubling_is_at_most_seven_percent)
         double sum = 0;
         for (size_t size = low + 1; size <= 2 * low; size++)
             sum += (double)(sla_good_size(size) - size) / (double)sla_good_size(size);
-        ck_assert_msg(sum / (double)low <= 0.07, "mean waste of (%zu, %zu]: %.4f", low, 2 * low, sum / (double)low);
+        ck_assert_msg(sum / (double)low <= 0.07, "mean waste of (%zu, %zu]: %.4f", low, 2 * low,
+                      sum / (double)low);
     }
 }
 END_TEST
@@ -117,10 +118,10 @@ START_TEST(alignment_is_sixteen_from_sixteen_bytes)
 }
 END_TEST
 
-static const size_t packed_sizes[] = {
-    0, 1, 8, 9, 16, 24, 32, 48, 64, 96, 100, 128, 160, 200, 256, 300, 512, 700, 1024, 1500, 2048, 3000, 4096, 5000,
-    8192, 12000, 16384, 20000, 32768, 32769, 40000, 65536, 65537, 100000, 300000
-};
+static const size_t packed_sizes[] = {0,     1,     8,     9,     16,    24,    32,     48,    64,
+                                      96,    100,   128,   160,   200,   256,   300,    512,   700,
+                                      1024,  1500,  2048,  3000,  4096,  5000,  8192,   12000, 16384,
+                                      20000, 32768, 32769, 40000, 65536, 65537, 100000, 300000};
 
 /* Several slabs of one class at once: all blocks apart, all contents kept to the last usable byte. */
 START_TEST(blocks_of_one_size_are_disjoint)

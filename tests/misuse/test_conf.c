@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const names[] = {"purge_delay", "stats_at_exit", "verbose", "abort", "huge_pages", "cache_size"};
+static const char *const names[] = {"purge_delay", "stats_at_exit", "verbose",
+                                    "abort",       "huge_pages",    "cache_size"};
 #define DEFAULTS "purge_delay=500 stats_at_exit=0 verbose=0 abort=1 huge_pages=1 "
 
 /* The program run under test: says on standard output's place, file 2, what it has. */
@@ -70,8 +71,9 @@ static const struct {
     {"huge_pages=3", "slaballoc: option 'huge_pages': *; default kept\n" DEFAULTS "\n"},
     {"cache_size=1", "slaballoc: option 'cache_size': *; default kept\n" DEFAULTS "\n"},
     {"verbose=3", "slaballoc: option 'verbose': *; default kept\n" DEFAULTS "\n"},
-    {"one=1,two=2,three=3", "slaballoc: option 'one': *; default kept\nslaballoc: option 'two': *; default kept\n"
-                            "slaballoc: option 'three': *; default kept\n" DEFAULTS "\n"},
+    {"one=1,two=2,three=3",
+     "slaballoc: option 'one': *; default kept\nslaballoc: option 'two': *; default kept\n"
+     "slaballoc: option 'three': *; default kept\n" DEFAULTS "\n"},
     {"bad=1,purge_delay=9,abort=7", "slaballoc: option 'bad': *; default kept\n"
                                     "slaballoc: option 'abort': *; default kept\n"
                                     "purge_delay=9 stats_at_exit=0 verbose=0 abort=1 huge_pages=1 \n"},
@@ -125,8 +127,9 @@ END_TEST
 /* Random bytes: only reports, one line each, and a program that works. */
 START_TEST(random_values_do_no_harm)
 {
-    static const char pieces[][16] = {"abort", "purge_delay", "=", "=", ",", ",", "0", "-", "99", "never", "\x01", "\xff",
-                                      "%s%n", "huge_pages", " ", "cache_size"};
+    static const char pieces[][16] = {"abort", "purge_delay", "=",  "=",         ",",    ",",
+                                      "0",     "-",           "99", "never",     "\x01", "\xff",
+                                      "%s%n",  "huge_pages",  " ",  "cache_size"};
     struct support_rng rng;
     support_seed(&rng, (uint64_t)_i);
     for (size_t n = 0; n < support_scaled(20) + 2; n++) {
@@ -135,7 +138,8 @@ START_TEST(random_values_do_no_harm)
         for (size_t i = 0; i < 24; i++)
             strcat(value, pieces[support_below(&rng, ARRAY_LEN(pieces))]);
         support_run_self("work", "SLABALLOC_CONF", value, &child);
-        ck_assert_msg(child.exited && child.status == 0, "SLABALLOC_CONF='%s': signal %d", value, child.signal);
+        ck_assert_msg(child.exited && child.status == 0, "SLABALLOC_CONF='%s': signal %d", value,
+                      child.signal);
         for (char *line = child.errors, *end; *line != '\0'; line = end + 1) {
             ck_assert_ptr_nonnull(end = strchr(line, '\n'));
             ck_assert_msg(strncmp(line, "slaballoc: option '", 19) == 0 ||
@@ -171,7 +175,8 @@ static void run_as_other(void *arg)
 static int copy_self(const char *target)
 {
     char command[512];
-    snprintf(command, sizeof(command), "cp /proc/%ld/exe '%s' && chmod 4755 '%s'", (long)getpid(), target, target);
+    snprintf(command, sizeof(command), "cp /proc/%ld/exe '%s' && chmod 4755 '%s'", (long)getpid(), target,
+             target);
     return system(command) == 0;
 }
 
@@ -190,7 +195,8 @@ START_TEST(environment_is_ignored_when_secure)
     support_run_child(run_as_other, copy, 10, &child);
     unlink(copy);
     if (child.status == 127 || (child.status == 99 && strstr(child.errors, "exec of the copy") != NULL)) {
-        printf("environment_is_ignored_when_secure: the copy cannot run here (%s), not tested\n", child.errors);
+        printf("environment_is_ignored_when_secure: the copy cannot run here (%s), not tested\n",
+               child.errors);
         return;
     }
     ck_assert_int_eq(child.status, 0);

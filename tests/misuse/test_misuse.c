@@ -484,10 +484,12 @@ static void check_report(const struct misdeed *m, const struct support_child *ch
     if (mark == NULL)
         snprintf(what, sizeof(what), "%s", m->what);
     else
-        snprintf(what, sizeof(what), "%.*s%ju)", (int)(mark - m->what), m->what, (uintmax_t)child->mail[SIZE_CLASS]);
+        snprintf(what, sizeof(what), "%.*s%ju)", (int)(mark - m->what), m->what,
+                 (uintmax_t)child->mail[SIZE_CLASS]);
     ck_assert_msg(support_reported(child, m->call, child->mail[ADDRESS], what),
-                  "%s, %zu: expected '%s(%#jx): %s', got '%s', signal %d, status %d", m->name, m->size, m->call,
-                  (uintmax_t)child->mail[ADDRESS], what, child->errors, child->signal, child->status);
+                  "%s, %zu: expected '%s(%#jx): %s', got '%s', signal %d, status %d", m->name, m->size,
+                  m->call, (uintmax_t)child->mail[ADDRESS], what, child->errors, child->signal,
+                  child->status);
 }
 
 START_TEST(misdeed_aborts)
@@ -507,8 +509,8 @@ START_TEST(misdeed_is_survived)
     after_report_runs = 1;
     support_run_child(commit, (void *)(uintptr_t)&misdeeds[_i], 20, &child);
     check_report(&misdeeds[_i], &child);
-    ck_assert_msg(child.exited && child.status == 0, "%s: signal %d, status %d", misdeeds[_i].name, child.signal,
-                  child.status);
+    ck_assert_msg(child.exited && child.status == 0, "%s: signal %d, status %d", misdeeds[_i].name,
+                  child.signal, child.status);
     ck_assert_uint_eq(child.mail[DONE], 1);
 }
 END_TEST

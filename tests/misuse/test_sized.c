@@ -12,7 +12,8 @@ struct sized {
     size_t asked, told;
 };
 
-/* More than the block has: certainly wrong.  Less may be right, after a realloc in place or with an alignment. */
+/* More than the block has: certainly wrong.  Less may be right, after a realloc in place or with an
+ * alignment. */
 static const struct sized wrong[] = {
     {1, 100},       {8, SIZE_MAX},        {8, 65},             {16, 65},          {64, 4096},
     {64, 129},      {64, PTRDIFF_MAX},    {100, 200},          {100, 100000},     {1000, 2000},
@@ -34,9 +35,10 @@ START_TEST(wrong_size_aborts)
     struct support_child child;
     char what[128];
     support_run_child(free_wrongly, (void *)(uintptr_t)&wrong[_i], 10, &child);
-    snprintf(what, sizeof(what), "size %zu does not fit a block of %zu bytes", wrong[_i].told, (size_t)child.mail[1]);
-    ck_assert_msg(support_reported(&child, "free_sized", child.mail[0], what), "expected '%s', got '%s'", what,
-                  child.errors);
+    snprintf(what, sizeof(what), "size %zu does not fit a block of %zu bytes", wrong[_i].told,
+             (size_t)child.mail[1]);
+    ck_assert_msg(support_reported(&child, "free_sized", child.mail[0], what), "expected '%s', got '%s'",
+                  what, child.errors);
     ck_assert_int_eq(child.signal, SIGABRT);
 }
 END_TEST
@@ -55,9 +57,10 @@ START_TEST(wrong_size_of_aligned_aborts)
     struct support_child child;
     char what[128];
     support_run_child(free_wrongly_aligned, (void *)(uintptr_t)&wrong[_i], 10, &child);
-    snprintf(what, sizeof(what), "size %zu does not fit a block of %zu bytes", wrong[_i].told, (size_t)child.mail[1]);
-    ck_assert_msg(support_reported(&child, "free_aligned_sized", child.mail[0], what), "%zu: expected '%s', got '%s'",
-                  wrong[_i].asked, what, child.errors);
+    snprintf(what, sizeof(what), "size %zu does not fit a block of %zu bytes", wrong[_i].told,
+             (size_t)child.mail[1]);
+    ck_assert_msg(support_reported(&child, "free_aligned_sized", child.mail[0], what),
+                  "%zu: expected '%s', got '%s'", wrong[_i].asked, what, child.errors);
     ck_assert_int_eq(child.signal, SIGABRT);
 }
 END_TEST
@@ -82,9 +85,10 @@ START_TEST(wrong_alignment_aborts)
     struct support_child child;
     char what[128];
     support_run_child(free_with_alignment, &alignment, 10, &child);
-    snprintf(what, sizeof(what), "alignment %zu does not fit a block of %zu bytes", alignment, (size_t)child.mail[1]);
-    ck_assert_msg(support_reported(&child, "free_aligned_sized", child.mail[0], what), "expected '%s', got '%s'", what,
-                  child.errors);
+    snprintf(what, sizeof(what), "alignment %zu does not fit a block of %zu bytes", alignment,
+             (size_t)child.mail[1]);
+    ck_assert_msg(support_reported(&child, "free_aligned_sized", child.mail[0], what),
+                  "expected '%s', got '%s'", what, child.errors);
     ck_assert_int_eq(child.signal, SIGABRT);
 }
 END_TEST

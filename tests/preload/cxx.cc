@@ -44,8 +44,10 @@ static void all_operators()
         ::operator delete[](ours(::operator new[](n), 8, "new[] for sized"), n);
         ::operator delete(ours(::operator new(n, a), 256, "aligned new"), a);
         ::operator delete[](ours(::operator new[](n, a), 256, "aligned new[]"), a);
-        ::operator delete(ours(::operator new(n, a, std::nothrow), 256, "aligned new nothrow"), a, std::nothrow);
-        ::operator delete[](ours(::operator new[](n, a, std::nothrow), 256, "aligned new[] nothrow"), a, std::nothrow);
+        ::operator delete(ours(::operator new(n, a, std::nothrow), 256, "aligned new nothrow"), a,
+                          std::nothrow);
+        ::operator delete[](ours(::operator new[](n, a, std::nothrow), 256, "aligned new[] nothrow"), a,
+                            std::nothrow);
         ::operator delete(ours(::operator new(n, a), 256, "aligned new for sized"), n, a);
         ::operator delete[](ours(::operator new[](n, a), 256, "aligned new[] for sized"), n, a);
     }
@@ -96,7 +98,8 @@ static void failing()
     expect(handler_calls == 3, "the handler is called until it gives up");
     handler_calls = 0;
     std::set_new_handler(handler);
-    expect(::operator new(impossible, std::nothrow) == nullptr && handler_calls == 3, "nothrow new calls the handler");
+    expect(::operator new(impossible, std::nothrow) == nullptr &&handler_calls == 3,
+           "nothrow new calls the handler");
     std::set_new_handler(throwing_handler);
     try {
         sink = ::operator new(impossible);

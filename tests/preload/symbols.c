@@ -83,7 +83,8 @@ static void from_malloc_h(void)
     expect((uintptr_t)block % page == 0, "valloc is aligned to a page");
     ours(block, "valloc");
     block = pvalloc(page + 1);
-    expect((uintptr_t)block % page == 0 && malloc_usable_size(block) >= 2 * page, "pvalloc rounds up to pages");
+    expect((uintptr_t)block % page == 0 && malloc_usable_size(block) >= 2 * page,
+           "pvalloc rounds up to pages");
     ours(block, "pvalloc");
     block = malloc(1000);
     expect(malloc_usable_size(block) >= 1000, "malloc_usable_size");
@@ -117,17 +118,40 @@ static void from_malloc_h(void)
 /* Names that headers do not declare everywhere: found at run time, as programs do. */
 static void from_symbols(void)
 {
-    static const char *const names[] = {
-        "malloc", "calloc", "realloc", "reallocarray", "free", "cfree", "free_sized", "free_aligned_sized",
-        "aligned_alloc", "posix_memalign", "memalign", "valloc", "pvalloc", "malloc_usable_size", "malloc_trim",
-        "mallinfo", "mallinfo2", "malloc_stats", "malloc_info", "mallopt", "__libc_malloc", "__libc_calloc",
-        "__libc_realloc", "__libc_free", "__libc_memalign", "__libc_valloc", "__libc_pvalloc", "__posix_memalign"
-    };
+    static const char *const names[] = {"malloc",
+                                        "calloc",
+                                        "realloc",
+                                        "reallocarray",
+                                        "free",
+                                        "cfree",
+                                        "free_sized",
+                                        "free_aligned_sized",
+                                        "aligned_alloc",
+                                        "posix_memalign",
+                                        "memalign",
+                                        "valloc",
+                                        "pvalloc",
+                                        "malloc_usable_size",
+                                        "malloc_trim",
+                                        "mallinfo",
+                                        "mallinfo2",
+                                        "malloc_stats",
+                                        "malloc_info",
+                                        "mallopt",
+                                        "__libc_malloc",
+                                        "__libc_calloc",
+                                        "__libc_realloc",
+                                        "__libc_free",
+                                        "__libc_memalign",
+                                        "__libc_valloc",
+                                        "__libc_pvalloc",
+                                        "__posix_memalign"};
     Dl_info ours_info, info;
     expect(dladdr(dlsym(RTLD_DEFAULT, "sla_malloc"), &ours_info) != 0, "dladdr of sla_malloc");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         void *symbol = dlsym(RTLD_DEFAULT, names[i]);
-        expect(symbol != NULL && dladdr(symbol, &info) != 0 && info.dli_fbase == ours_info.dli_fbase, names[i]);
+        expect(symbol != NULL && dladdr(symbol, &info) != 0 && info.dli_fbase == ours_info.dli_fbase,
+               names[i]);
     }
     void (*free_sized_found)(void *, size_t);
     *(void **)&free_sized_found = dlsym(RTLD_DEFAULT, "free_sized");

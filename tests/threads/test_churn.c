@@ -145,7 +145,8 @@ START_TEST(one_after_another)
     if (!SUPPORT_MEMORY_IS_PLAIN)
         return;
     ck_assert_msg(support_rss_kib() <= rss + 512, "RSS went from %zu to %zu KiB", rss, support_rss_kib());
-    ck_assert_msg(support_mappings() <= mappings + 3, "mappings went from %zu to %zu", mappings, support_mappings());
+    ck_assert_msg(support_mappings() <= mappings + 3, "mappings went from %zu to %zu", mappings,
+                  support_mappings());
 }
 END_TEST
 

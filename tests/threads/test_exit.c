@@ -28,8 +28,8 @@ static void run_thread(void *(*function)(void *), void *arg)
 
 static void check_child(const struct support_child *child)
 {
-    ck_assert_msg(child->exited && child->status == 0, "status %d, signal %d: %s", child->status, child->signal,
-                  child->errors);
+    ck_assert_msg(child->exited && child->status == 0, "status %d, signal %d: %s", child->status,
+                  child->signal, child->errors);
 }
 
 /* --- destructors --- */
@@ -250,7 +250,10 @@ static void first_maintain(void) { (void)sla_maintain(); }
 static void first_idle(void) { sla_thread_idle(); }
 static void first_version(void) { CHILD_REQUIRE(sla_version()[0] != '\0'); }
 static void first_large(void) { sla_free(sla_malloc(3 * MIB)); }
-static void first_impossible(void) { CHILD_REQUIRE(sla_malloc(support_size(SIZE_MAX)) == NULL && errno == ENOMEM); }
+static void first_impossible(void)
+{
+    CHILD_REQUIRE(sla_malloc(support_size(SIZE_MAX)) == NULL && errno == ENOMEM);
+}
 static void first_bad_alignment(void) { CHILD_REQUIRE(sla_aligned_alloc(support_size(3), 1) == NULL); }
 
 static void first_posix(void)

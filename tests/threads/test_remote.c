@@ -82,8 +82,9 @@ static int consume(struct support_block block)
 static const struct {
     size_t producers, consumers, limit, bound, blocks;
 } flows[] = {
-    {1, 1, 64, 1000, 60000},   {1, 1, 1500, 1000, 60000}, {1, 3, 256, 100, 40000},     {3, 1, 256, 100, 40000},
-    {2, 2, 3000, 1000, 40000}, {4, 4, 40, 500, 60000},    {1, 1, 32 * 1024, 16, 30000}, {1, 1, 200000, 4, 3000},
+    {1, 1, 64, 1000, 60000},      {1, 1, 1500, 1000, 60000}, {1, 3, 256, 100, 40000},
+    {3, 1, 256, 100, 40000},      {2, 2, 3000, 1000, 40000}, {4, 4, 40, 500, 60000},
+    {1, 1, 32 * 1024, 16, 30000}, {1, 1, 200000, 4, 3000},
 };
 
 struct worker {
@@ -121,8 +122,10 @@ static void run_flow(size_t flow, size_t blocks)
     queue_init(&queue, flows[flow].bound);
     for (size_t i = 0; i < n; i++) {
         int produces = i < producers;
-        workers[i] = (struct worker){&queue, total / (produces ? producers : consumers), flows[flow].limit, i, 0};
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, produces ? produce_all : consume_all, &workers[i]), 0);
+        workers[i] =
+            (struct worker){&queue, total / (produces ? producers : consumers), flows[flow].limit, i, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, produces ? produce_all : consume_all, &workers[i]),
+                         0);
     }
     for (size_t i = 0; i < n; i++) {
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);

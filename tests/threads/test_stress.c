@@ -222,8 +222,8 @@ static void *receive(void *arg)
 START_TEST(remote_free_happens_before_malloc)
 {
     pthread_t thread;
-    size_t received = 0, sent = 0, before = live(), count = support_scaled(60000) * (ordered_sizes[_i] < 2000 ? 1 : 0)
-        + support_scaled(5000);
+    size_t received = 0, sent = 0, before = live(),
+           count = support_scaled(60000) * (ordered_sizes[_i] < 2000 ? 1 : 0) + support_scaled(5000);
     atomic_store(&sender_done, 0);
     mail_size = ordered_sizes[_i];
     ck_assert_int_eq(pthread_create(&thread, NULL, receive, &received), 0);
