@@ -195,7 +195,8 @@ static void flip_slab(enum place place)
     uint8_t *map = (uint8_t *)slai_regions[0].base;
     uint32_t out = slai_slab_index(s, scene.slab_block);
     uint32_t in = s->capacity - 1u; /* never handed out so far */
-    size_t page = slai_page_number(&slai_regions[0], s->start), inner = slai_page_number(&slai_regions[0], m->start) + 1;
+    size_t page = slai_page_number(&slai_regions[0], s->start);
+    size_t inner = slai_page_number(&slai_regions[0], m->start) + 1;
     switch (place) {
     case FREE_BIT_SET: *word_of(s->free, out) ^= bit_of(out); break;
     case FREE_BIT_CLEARED: *word_of(s->free, in) ^= bit_of(in); break;

@@ -249,7 +249,9 @@ static void take_owner_back(struct owner *self)
     slai_set_release(&self->slab->owner, &closed);
     if (pthread_create(&poster, NULL, post_to_the_closed, NULL) != 0)
         return;
-    unit_sleep(20);
+    for (int i = 0; i < 500 && slai_load_acquire(&self->slab->remote) != 4; i++)
+        unit_sleep(10);
+    unit_sleep(10);
     UNIT_EXPECT(atomic_load(&self->turn.now) == 2); /* it waits */
     UNIT_EXPECT(slai_load_acquire(&self->slab->remote) == 4);
     slai_set_release(&self->slab->owner, self->tc);

@@ -328,6 +328,7 @@ static void *growth_refused(void *arg)
     for (size_t i = 0; i < 500; i++)
         blocks[i] = sla_malloc(128);
     unit_refuse(SLAI_CALL_RESERVE, 1);
+    unit_refuse(SLAI_CALL_COMMIT, 1);
     while ((p = slai_meta_take(bytes)) != NULL) {
         *p = chain;
         chain = p;

@@ -71,8 +71,10 @@ static void *use_and_free(void *arg)
 START_TEST(nothing_is_left_behind)
 {
     size_t scale = (size_t)_i;
+    sla_free(sla_malloc(support_size(1))); /* this thread's own cache is there */
     sla_thread_idle();
-    unit_in_thread(use_and_free, &scale);
+    for (int i = 0; i < 3; i++)
+        unit_in_thread(use_and_free, &scale);
     sla_stats_t before = unit_stats();
     for (int i = 0; i < 25; i++)
         unit_in_thread(use_and_free, &scale);
@@ -314,6 +316,7 @@ static void no_metadata(void)
 {
     cacheless = sla_malloc(200);
     unit_refuse(SLAI_CALL_RESERVE, 1);
+    unit_refuse(SLAI_CALL_COMMIT, 1);
     drain_meta(sizeof(struct slai_tcache));
     drain_meta(4096);
     drain_meta(64);
