@@ -109,7 +109,8 @@ if PRELOAD
 lib_LTLIBRARIES += libslaballoc-malloc.la
 libslaballoc_malloc_la_SOURCES = %D%/api/override.c
 libslaballoc_malloc_la_CPPFLAGS = $(RELEASE_CPPFLAGS) $(SYSTEM_CPPFLAGS)
-libslaballoc_malloc_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
+# A new_handler may throw through operator new.
+libslaballoc_malloc_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) -fexceptions
 libslaballoc_malloc_la_LIBADD = libslabcore.la $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 libslaballoc_malloc_la_LDFLAGS = $(library_ldflags)
 if VSCRIPT

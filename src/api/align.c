@@ -19,7 +19,7 @@ static void *aligned(size_t align, size_t size)
     class = slai_class_aligned(size, align < 8 ? 8 : align);
     if (class != 0)
         return slai_malloc_class(class);
-    slai_init();
+    slai_arrive();
     return slai_large_take(size, align, &zero);
 }
 

@@ -17,6 +17,9 @@ void *slai_malloc_class(unsigned class);            /* a block of a class, throu
 /* Bytes in the live block at p; 0, and reported in the name of call, if there is none. p may not be NULL. */
 size_t slai_size_of(const void *p, const char *call);
 
+/* The calling thread is known to the heap from here on, as every one that may take a lock must be (fork). */
+void slai_arrive(void);
+
 /* resize.c */
 void *slai_calloc(size_t count, size_t size);
 void *slai_realloc(void *p, size_t size);

@@ -47,7 +47,7 @@ int slai_trim(size_t keep)
     int saved = errno;
     size_t purged;
     struct slai_tcache *tc;
-    slai_init();
+    slai_arrive();
     flush_own();
     tc = slai_shared_used() ? slai_shared_lock() : NULL;
     if (tc != NULL) {
@@ -81,7 +81,7 @@ int slai_mallopt(int parameter, int value)
 
 long sla_maintain(void) SLA_NOEXCEPT
 {
-    slai_init();
+    slai_arrive();
     slai_purge(SLAI_PURGE_DUE, 0);
     return slai_purge_next();
 }

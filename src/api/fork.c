@@ -1,7 +1,9 @@
 /*
  * Fork.  Before it every lock is taken in rank order, so the child finds all
  * that locks protect in order.  What the other threads did without locks is
- * repaired by slai_threads_repair().
+ * repaired by slai_threads_repair().  The handlers are registered when a second
+ * thread comes to allocate: with one there is nobody to hold a lock or to vanish,
+ * and a small program is spared the pages of libc that this would touch.
  */
 #include "api/api.h"
 #include "cache/depot.h"
@@ -13,14 +15,16 @@ static void prepare(void)
 {
     slai_threads_lock();
     slai_depot_lock_all();
-    slai_lock(&slai_pageheap.lock);
+    slai_lock_for_fork(&slai_pageheap.lock);
     slai_meta_lock();
+    slai_fork_begin();
 }
 
 static void parent(void)
 {
+    slai_fork_end();
     slai_meta_unlock();
-    slai_unlock(&slai_pageheap.lock);
+    slai_unlock_after_fork(&slai_pageheap.lock);
     slai_depot_unlock_all();
     slai_threads_unlock();
 }
@@ -28,6 +32,7 @@ static void parent(void)
 static void child(void)
 {
     bool alone = slai_threads_alone();
+    slai_fork_end();
     slai_meta_reset();
     slai_lock_reset(&slai_pageheap.lock);
     slai_depot_reset_all(!alone);

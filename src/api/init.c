@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "api/stats.h"
 #include "cache/thread.h"
+#include "heap/pageheap.h"
 #include "os/os.h"
 #include "util/conf.h"
 
@@ -23,14 +24,14 @@ static SLA_NOINLINE void set_up(void)
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
         if (slai_option(stats_at_exit) != 0)
             slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */
-        if (!slai_threads_init())
-            slai_tcache = (struct slai_tcache *)&slai_dead; /* without end hooks everyone shares a cache */
+        if (!slai_threads_init(slai_fork_init))
+            slai_cache_none(); /* without end hooks everyone shares a cache */
+        slai_lock(&slai_pageheap.lock);
+        slai_region_first(); /* if refused, the first allocation tries again and says ENOMEM */
+        slai_unlock(&slai_pageheap.lock);
         slai_set_release(&state.ready, true);
     }
     slai_unlock(&state.lock);
-    /* Last and without a lock, because registering may allocate. */
-    if (mine)
-        slai_fork_init();
     errno = saved; /* what was refused here is done without */
 }
 
@@ -39,13 +40,6 @@ void slai_init(void)
     if (SLA_UNLIKELY(!slai_load_acquire(&state.ready)))
         set_up();
 }
-
-/*
- * Fork handlers run before the fork in the reverse order of registration, and
- * one that ran after ours and allocated would wait for a lock we hold: so be
- * the first to register, even if nothing is allocated for a while.
- */
-static __attribute__((constructor(101))) void at_start(void) { slai_fork_init(); }
 
 /* At the process's end nothing is torn down: other threads and later hooks may still allocate. */
 static __attribute__((destructor)) void at_exit(void)

@@ -15,7 +15,7 @@ static SLA_NOINLINE void *malloc_large(size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    slai_init();
+    slai_arrive();
     return slai_large_take(size, 1, &zero);
 }
 
@@ -27,20 +27,23 @@ void *slai_malloc_medium(size_t size)
     return slai_pop(tc, tc->map.medium[(size + 127) / 128], size);
 }
 
+void slai_arrive(void)
+{
+    int saved = errno; /* a cache or its hook refused is no failure: there is the shared one */
+    if (SLA_LIKELY(slai_has_cache(slai_tcache)))
+        return;
+    slai_init();
+    (void)slai_cache_get();
+    errno = saved;
+}
+
 /* The calling thread's cache; the shared one, locked, for a thread that has none. NULL: no memory. */
 static struct slai_tcache *enter(void)
 {
-    struct slai_tcache *tc = slai_tcache;
-    int saved;
-    if (SLA_LIKELY(slai_has_cache(tc)))
-        return tc;
-    saved = errno; /* a cache or its hook refused is no failure as long as there is another cache */
-    slai_init();
-    tc = slai_cache_get();
-    if (tc == NULL)
-        tc = slai_shared_lock();
-    errno = saved;
-    return tc;
+    struct slai_tcache *tc;
+    slai_arrive();
+    tc = slai_tcache;
+    return SLA_LIKELY(slai_has_cache(tc)) ? tc : slai_shared_lock();
 }
 
 static void leave(const struct slai_tcache *tc)
@@ -94,7 +97,7 @@ void slai_free_as(void *p, const char *call)
     unsigned class;
     if (p == NULL)
         return;
-    slai_init(); /* misuse may be the program's first call, and options say what comes of it */
+    slai_arrive(); /* misuse may be the program's first call, and options say what comes of it */
     class = slai_class_byte(p) / 2;
     if (class != 0)
         free_small(p, class, call);

@@ -22,7 +22,7 @@ static SLA_NOINLINE void *calloc_large(size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    slai_init();
+    slai_arrive();
     p = slai_large_take(size, 1, &zero);
     if (p != NULL && !zero)
         memset(p, 0, size);
@@ -80,6 +80,7 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
     /* A large block keeps at most an eighth that it does not need. */
     if (size <= old && size >= old - old / 8)
         return p;
+    slai_arrive();
     /* Only a large block is above the largest class. */
     if (old > SLAI_MEDIUM_MAX && size > SLAI_MEDIUM_MAX) {
         if (slai_large_resize(p, size))

@@ -70,7 +70,7 @@ static void add_cache(struct slai_tcache *tc, void *arg)
 static void collect(struct sums *sums)
 {
     sla_stats_t *st = sums->stats;
-    slai_init();
+    slai_arrive();
     memset(st, 0, sizeof *st);
     memset(sums->cached, 0, sizeof sums->cached);
     memset(sums->classes, 0, sizeof sums->classes);

@@ -144,13 +144,13 @@ void slai_depot_file(struct slai_span *s)
 void slai_depot_lock_all(void)
 {
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        slai_lock(&depot_of(c)->lock);
+        slai_lock_for_fork(&depot_of(c)->lock);
 }
 
 void slai_depot_unlock_all(void)
 {
     for (unsigned c = SLAI_CLASSES; c-- > 1;)
-        slai_unlock(&depot_of(c)->lock);
+        slai_unlock_after_fork(&depot_of(c)->lock);
 }
 
 void slai_depot_reset_all(bool forget)

@@ -15,7 +15,7 @@
 static void *const nothing[1];
 #define NO_STACK {(void **)nothing, (void **)nothing}
 const struct slai_no_cache slai_unborn = {.stacks = {[0 ... SLAI_CLASSES - 1] = NO_STACK}};
-const struct slai_no_cache slai_dead = {.stacks = {[0 ... SLAI_CLASSES - 1] = NO_STACK}};
+struct slai_no_cache slai_dead; /* not initialised: that would be 150 relocations at each start */
 
 SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
 
@@ -23,6 +23,8 @@ static struct {
     struct slai_lock lock;
     struct slai_list live;   /* THREADS */
     struct slai_list unused; /* THREADS: caches of ended threads, empty and closed */
+    uint32_t births;         /* anyone's */
+    void (*before_second)(void);
 } threads = {.lock = SLAI_LOCK_INIT(SLAI_RANK_THREADS)};
 
 static struct {
@@ -136,14 +138,29 @@ static void retire(struct slai_tcache *tc)
     slai_unlock(&threads.lock);
 }
 
+void slai_cache_none(void)
+{
+    slai_lock(&threads.lock);
+    if (slai_dead.stacks[0].limit == NULL)
+        memcpy(&slai_dead, &slai_unborn, sizeof slai_dead);
+    slai_unlock(&threads.lock);
+    slai_tcache = (struct slai_tcache *)&slai_dead;
+}
+
 /* The hook at a thread's end. Later calls by the same thread (other hooks, the C library's own) share a cache. */
 static void thread_end(void *value)
 {
-    slai_tcache = (struct slai_tcache *)&slai_dead;
+    slai_cache_none();
     retire(value);
 }
 
-bool slai_threads_init(void) { return slai_tls_hook(thread_end); }
+bool slai_threads_init(void (*before_second)(void))
+{
+    bool hooked = slai_tls_hook(thread_end);
+    threads.before_second = before_second;
+    threads.births = hooked ? 0 : 1; /* without hooks no thread is the first */
+    return hooked;
+}
 
 struct slai_tcache *slai_cache_get(void)
 {
@@ -152,6 +169,11 @@ struct slai_tcache *slai_cache_get(void)
         return tc;
     if ((const void *)tc == &slai_dead)
         return NULL;
+    if (slai_add_relaxed(&threads.births, 1) > 0) {
+        threads.before_second(); /* may allocate, and so come here again */
+        if (slai_has_cache(slai_tcache))
+            return slai_tcache;
+    }
     tc = birth();
     if (tc == NULL)
         return NULL;
@@ -193,14 +215,14 @@ void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *
 
 void slai_threads_lock(void)
 {
-    slai_lock(&threads.lock);
-    slai_lock(&shared.lock);
+    slai_lock_for_fork(&threads.lock);
+    slai_lock_for_fork(&shared.lock);
 }
 
 void slai_threads_unlock(void)
 {
-    slai_unlock(&shared.lock);
-    slai_unlock(&threads.lock);
+    slai_unlock_after_fork(&shared.lock);
+    slai_unlock_after_fork(&threads.lock);
 }
 
 void slai_threads_reset(void)

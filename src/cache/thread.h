@@ -53,13 +53,13 @@ struct slai_tcache {
     struct slai_span *inbox __attribute__((aligned(SLA_CACHELINE)));
 };
 
-/* Thread states without a cache: the hot front of one, never written. */
+/* Thread states without a cache: the hot front of one, all of whose stacks are empty and full. */
 struct slai_no_cache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map; /* all 0: every size looks at stack 0 */
 } __attribute__((aligned(SLA_CACHELINE)));
 extern const struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
-extern const struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run */
+extern struct slai_no_cache slai_dead SLA_HIDDEN;         /* its end hook has run; filled in when first needed */
 
 /* The calling thread's cache; the library's only thread-local variable. */
 extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
@@ -93,6 +93,9 @@ SLA_INLINE uint32_t slai_stack_count(const struct slai_tcache *tc, unsigned clas
 
 /* thread.c: birth, death, and threads without a cache. */
 
+/* From now on the calling thread uses the shared cache. */
+void slai_cache_none(void);
+
 /* The calling thread's own cache, made now if need be; NULL: use the shared one. */
 struct slai_tcache *slai_cache_get(void);
 
@@ -101,8 +104,9 @@ struct slai_tcache *slai_shared_lock(void);
 bool slai_shared_used(void); /* has anyone needed it yet? */
 void slai_shared_unlock(void);
 
-/* Creates the hook at the threads' end; once, before any cache. */
-bool slai_threads_init(void);
+/* Creates the hook at the threads' end; once, before any cache. before_second runs, perhaps several times, in a
+   thread that is about to get a cache and is not the first. */
+bool slai_threads_init(void (*before_second)(void));
 
 /* Calls visit for every cache in use; THREADS is held, so visit takes no lock of lower rank. */
 void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg);

@@ -1,5 +1,6 @@
 #include "heap/meta.h"
 
+#include "heap/region.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "util/bits.h"
@@ -38,26 +39,35 @@ static struct unused **list_of(size_t size)
     return &meta.lists[i];
 }
 
+/* REQUIRES META. A mapping of its own, for before there is a region or when the regions' share is used up. */
+static char *map_chunk(size_t need, size_t *size)
+{
+    size_t least = slai_round_up(need > CHUNK_MIN ? need : CHUNK_MIN, slai_os_page());
+    for (*size = need > CHUNK ? least : CHUNK; *size >= least; *size /= 2) {
+        char *p = slai_os_reserve(*size);
+        if (p == NULL)
+            continue;
+        if (slai_os_commit(p, *size))
+            return p;
+        slai_os_release(p, *size);
+    }
+    return NULL;
+}
+
 /* REQUIRES META. The rest of the old chunk is lost if the new one does not follow it. */
 static bool new_chunk(size_t need)
 {
-    size_t page = slai_os_page();
-    size_t least = slai_round_up(need > CHUNK_MIN ? need : CHUNK_MIN, page);
-    for (size_t size = need > CHUNK ? least : CHUNK; size >= least; size /= 2) {
-        char *p = slai_os_reserve(size);
-        if (p == NULL)
-            continue;
-        if (!slai_os_commit(p, size)) {
-            slai_os_release(p, size);
-            continue;
-        }
-        if (p != meta.end)
-            meta.bump = p;
-        meta.end = p + size;
-        slai_set_relaxed(&meta.bytes, meta.bytes + size);
-        return true;
-    }
-    return false;
+    size_t size;
+    char *p = slai_region_meta(need, &size);
+    if (p == NULL)
+        p = map_chunk(need, &size);
+    if (p == NULL)
+        return false;
+    if (p != meta.end)
+        meta.bump = p;
+    meta.end = p + size;
+    slai_set_relaxed(&meta.bytes, meta.bytes + size);
+    return true;
 }
 
 void *slai_meta_take(size_t size)
@@ -95,6 +105,6 @@ void slai_meta_give(void *p, size_t size)
 
 size_t slai_meta_bytes(void) { return slai_load_relaxed(&meta.bytes); }
 
-void slai_meta_lock(void) { slai_lock(&meta.lock); }
-void slai_meta_unlock(void) { slai_unlock(&meta.lock); }
+void slai_meta_lock(void) { slai_lock_for_fork(&meta.lock); }
+void slai_meta_unlock(void) { slai_unlock_after_fork(&meta.lock); }
 void slai_meta_reset(void) { slai_lock_reset(&meta.lock); }

@@ -1,6 +1,6 @@
 /*
- * The metadata arena: caches, stacks and bitmaps.  It bumps through mappings of
- * its own, apart from user data, and keeps what is given back on free lists by
+ * The metadata arena: caches, stacks and bitmaps.  It bumps through the regions'
+ * headers, apart from user data, and keeps what is given back on free lists by
  * size; nothing is ever unmapped, so a stale look at a struct finds a struct.
  */
 #ifndef HEAP_META_H
@@ -19,8 +19,9 @@ void slai_meta_give(void *p, size_t size);
 /* Bytes mapped for metadata so far. */
 size_t slai_meta_bytes(void);
 
+/* Around fork. */
 void slai_meta_lock(void);
 void slai_meta_unlock(void);
-void slai_meta_reset(void); /* in a fork child */
+void slai_meta_reset(void);
 
 #endif

@@ -13,6 +13,9 @@
 #define DATA_STEP ((size_t)4 << 20)
 #define DATA_STEP_MAX ((size_t)64 << 20)
 #define SPANS_STEP ((size_t)64 << 10)
+#define META_STEP ((size_t)64 << 10)
+#define META_LEAST ((size_t)64 << 10)
+#define META_SHARE 64 /* what the bitmaps of 16-byte blocks take; smaller ones make the arena map more */
 
 struct slai_window slai_window;
 struct slai_region slai_regions[SLAI_MAX_REGIONS];
@@ -79,11 +82,12 @@ static bool commit_ahead(char *base, size_t *done, size_t upto, size_t step, siz
 static bool commit_to(struct slai_region *r, size_t top)
 {
     size_t header = r->data << SLAI_PAGE_SHIFT, map = (size_t)((char *)r->spans - r->base);
+    size_t spans = slai_round_up((r->pages + 1) * sizeof *r->spans, slai_os_page());
     size_t old = r->committed << SLAI_PAGE_SHIFT, data = old;
     size_t step = slai_round_down((old - header) / 16, SLAI_PAGE);
     if (!commit_ahead(r->base, &r->map_committed, top, 0, map) ||
         !commit_ahead((char *)r->spans, &r->spans_committed, (top + 1) * sizeof *r->spans, SPANS_STEP,
-                      header - map))
+                      spans))
         return false;
     step = step < DATA_STEP ? DATA_STEP : step > DATA_STEP_MAX ? DATA_STEP_MAX : step;
     if (!commit_ahead(r->base, &data, top << SLAI_PAGE_SHIFT, step, r->pages << SLAI_PAGE_SHIFT))
@@ -94,31 +98,47 @@ static bool commit_to(struct slai_region *r, size_t top)
     return true;
 }
 
+/* Where the parts of a region's header begin, in bytes, and where its data, in pages. */
+struct layout {
+    size_t spans, meta, end, data;
+};
+
+static struct layout layout_of(size_t pages)
+{
+    size_t page = slai_os_page();
+    struct layout l;
+    l.spans = slai_round_up(pages, page);
+    l.meta = l.spans + slai_round_up((pages + 1) * sizeof(struct slai_span), page);
+    l.end = l.meta + slai_round_up((pages << SLAI_PAGE_SHIFT) / META_SHARE + META_LEAST, page);
+    l.data = (l.end + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
+    return l;
+}
+
 /* Lays out [p, p + size) as region number slai_region_count, with `need` pages committed; publishes it. */
 static bool set_up(char *p, size_t size, size_t need)
 {
     struct slai_region *r = &slai_regions[slai_region_count];
-    size_t pages = size >> SLAI_PAGE_SHIFT;
-    size_t map = slai_round_up(pages, SLAI_PAGE);
-    size_t spans = slai_round_up((pages + 1) * sizeof *r->spans, SLAI_PAGE);
+    struct layout l = layout_of(size >> SLAI_PAGE_SHIFT);
     memset(r, 0, sizeof *r);
     r->base = p;
-    r->pages = pages;
-    r->data = r->top = r->committed = (map + spans) >> SLAI_PAGE_SHIFT;
-    r->spans = (void *)(p + map);
-    if (r->data + need > pages)
+    r->pages = size >> SLAI_PAGE_SHIFT;
+    r->data = r->top = r->committed = l.data;
+    r->spans = (void *)(p + l.spans);
+    r->meta_next = p + l.meta;
+    r->meta_end = p + l.end - slai_os_page(); /* one is never committed, between metadata and data */
+    if (r->data + need > r->pages)
         return false;
     /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
     r->map_committed = slai_round_down(r->data - 1, slai_os_page());
     r->spans_committed = slai_round_down((r->data - 1) * sizeof *r->spans, slai_os_page());
     r->metadata = -(r->map_committed + r->spans_committed);
     /* Readable throughout, so that any address in the region can be looked up; charged only where written. */
-    if (!slai_os_readable(p, map) || !commit_to(r, r->data + need))
+    if (!slai_os_readable(p, l.spans) || !commit_to(r, r->data + need))
         return false;
-    r->spans[r->data - 1].kind = SLAI_KIND_HEADER; /* where coalescing stops */
+    r->spans[r->data - 1].kind = SLAI_KIND_HEADER;
     if (slai_region_count == 0) {
         slai_set_relaxed(&slai_window.base, p);
-        slai_set_release(&slai_window.pages, pages);
+        slai_set_release(&slai_window.pages, r->pages);
     }
     slai_set_release(&slai_region_count, slai_region_count + 1);
     slai_os_event("reserved", size);
@@ -144,9 +164,11 @@ static bool try_region(size_t size, size_t need, bool *room)
 static bool add_region(size_t pages)
 {
     size_t limit = slai_os_address_limit();
-    size_t least = (pages + 3) << SLAI_PAGE_SHIFT, size = RESERVE_MOST;
+    size_t least = pages, size = RESERVE_MOST;
     bool room = false;
-    least += slai_round_up(pages * (sizeof(struct slai_span) + 2), SLAI_PAGE); /* its map and descriptors */
+    for (int i = 0; i < 4; i++) /* the header of a region that holds the header too: converges fast */
+        least = pages + layout_of(least).data;
+    least = (least + 1) << SLAI_PAGE_SHIFT;
     if (slai_region_count == SLAI_MAX_REGIONS)
         return false;
     if (limit != SIZE_MAX)
@@ -157,6 +179,36 @@ static bool add_region(size_t pages)
         if (try_region(size, pages, &room))
             return true;
     return !room && try_region(least, pages, &room);
+}
+
+void slai_region_first(void)
+{
+    if (slai_region_count == 0)
+        (void)add_region(1);
+}
+
+char *slai_region_meta(size_t need, size_t *size)
+{
+    size_t page = slai_os_page(), n = slai_load_acquire(&slai_region_count);
+    need = slai_round_up(need, page);
+    for (size_t i = n; i-- > 0;) {
+        struct slai_region *r = &slai_regions[i];
+        size_t room = (size_t)(r->meta_end - r->meta_next);
+        char *p = r->meta_next;
+        *size = need > META_STEP ? need : META_STEP;
+        if (*size > room)
+            *size = room;
+        if (room < need)
+            continue;
+        if (!slai_os_commit(p, *size)) {
+            *size = need;
+            if (!slai_os_commit(p, need))
+                continue;
+        }
+        r->meta_next += *size;
+        return p;
+    }
+    return NULL;
 }
 
 struct slai_span *slai_region_extend(size_t pages)

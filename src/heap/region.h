@@ -2,12 +2,14 @@
  * Regions: reserved address space cut into heap pages of 64 KiB, and what each
  * page is.  A region begins with its own bookkeeping:
  *
- *   base                 base + pages                    base + data * 64 KiB
- *   | class map, 1 byte a page | span descriptors, 128 B a page | data pages ... |
+ *   base                                                                base + data * 64 KiB
+ *   | class map, 1 byte a page | span descriptors, 128 B a page | metadata | data pages ... |
  *
  * The class map is the first thing in the region, so base[page number] is the
  * scaled size class of a slab's page, 0 for all else.  Address to page to
- * descriptor is arithmetic.  The first region is the window the hot path looks
+ * descriptor is arithmetic.  The metadata part is the arena's (heap/meta.c): were it
+ * mapped elsewhere, a process at the limit of its address space could have free
+ * pages in plenty and no bitmap to make a slab of them.  The first region is the window the hot path looks
  * at; more regions exist only where one big one was refused.
  */
 #ifndef HEAP_REGION_H
@@ -73,6 +75,7 @@ struct slai_region {
     size_t spans_committed;  /* descriptors, likewise */
     size_t map_committed;    /* bytes of the class map, likewise */
     size_t metadata;         /* plus both of them: bytes of bookkeeping */
+    char *meta_next, *meta_end; /* what the arena has not taken yet; META */
     struct slai_span *spans; /* by page number */
 };
 
@@ -89,6 +92,12 @@ extern size_t slai_region_count SLA_HIDDEN; /* PAGEHEAP; read by anyone, grows o
 
 /* The region p lies in, if in a page that was ever handed out; else NULL. */
 struct slai_region *slai_region_of(const void *p);
+
+/* Makes the first region if there is none. REQUIRES PAGEHEAP. */
+void slai_region_first(void);
+
+/* At least `need` zeroed bytes for the metadata arena; *size: how many. NULL: no region has room. REQUIRES META. */
+char *slai_region_meta(size_t need, size_t *size);
 
 /* Fresh pages, as a BUSY clean span; extends or adds a region. NULL with ENOMEM. REQUIRES PAGEHEAP. */
 struct slai_span *slai_region_extend(size_t pages);

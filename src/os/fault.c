@@ -1,5 +1,7 @@
 #include "os/fault.h"
 
+#include "util/atomic.h"
+
 #include <errno.h>
 
 struct slai_fault slai_fault;
@@ -12,7 +14,7 @@ static bool fail(void)
 
 bool slai_fault_due(enum slai_call call, size_t size)
 {
-    slai_fault.seen[call]++;
+    slai_add_relaxed(&slai_fault.seen[call], 1);
     if (call == SLAI_CALL_RESERVE && slai_fault.limit != 0 && size > slai_fault.limit)
         return fail();
     if (call == SLAI_CALL_COMMIT && slai_fault.committed != 0) {

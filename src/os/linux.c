@@ -6,17 +6,24 @@
 
 #include "os/fault.h"
 #include "util/atomic.h"
+#include "util/panic.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MOVE_PIECE ((size_t)4 << 20)
+
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* Linux 5.7; the C library's headers may be older */
 #endif
+
+/* Not sysconf(), whose tables touch pages of libc that small programs do not need. */
+size_t slai_os_page_asked(void) { return getauxval(AT_PAGESZ); }
 
 /*
  * Some emulators and sandboxes accept MADV_DONTNEED and do nothing, so the
@@ -46,12 +53,33 @@ bool slai_os_purge(void *p, size_t size)
     return false;
 }
 
+/*
+ * A source that crosses mappings (moved before, then grown) is refused, so it is moved piece by piece and a piece
+ * that is refused is copied.  The kernel unmaps the target before it looks at the source, so a refusal leaves a hole
+ * in the region that any mmap could fall into: it is closed at once.  For the same reason DONTUNMAP.
+ */
 bool slai_os_move(void *from, void *to, size_t size)
 {
-    if (slai_fault_hit(SLAI_CALL_MOVE, size))
+    static bool unsupported; /* before Linux 5.7 */
+    size_t n;
+    if (slai_fault_hit(SLAI_CALL_MOVE, size) || slai_load_relaxed(&unsupported))
         return false;
-    /* Without DONTUNMAP the old range would be a hole in the region that any mmap could fall into. */
-    return mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) != MAP_FAILED;
+    for (size_t done = 0; done < size; done += n) {
+        char *source = (char *)from + done, *target = (char *)to + done;
+        n = size - done < MOVE_PIECE ? size - done : MOVE_PIECE;
+        if (mremap(source, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, target) != MAP_FAILED)
+            continue;
+        unsigned err = (unsigned)errno;
+        if (mmap(target, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
+            slai_panic("mremap failed and its target cannot be mapped again");
+        if (done == 0 && err == EINVAL) {
+            slai_set_relaxed(&unsupported, true);
+            return false;
+        }
+        memcpy(target, source, n);
+    }
+    return true;
 }
 
 void slai_os_huge_pages(void *p, size_t size, bool wanted)

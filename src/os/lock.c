@@ -3,6 +3,8 @@
 #include "os/os.h"
 #include "os/tls.h"
 
+#include <pthread.h>
+
 #define SPINS 64 /* a holder on another processor is nearly always out by then */
 #define MAX_HELD 192
 
@@ -12,24 +14,78 @@ static SLA_TLS struct {
     uint16_t ranks[MAX_HELD];
 } held;
 
+/* The thread between slai_fork_begin() and slai_fork_end(); in it no lock order is checked, it holds them all. */
+static pthread_t forker;
+static bool forking; /* written by the forker alone, under every lock; read by anyone */
+
+static bool in_fork(void) { return slai_load_acquire(&forking) && pthread_equal(forker, pthread_self()); }
+
 void slai_lock_wait(struct slai_lock *l)
 {
+    uint32_t s;
     for (int i = 0; i < SPINS; i++) {
-        uint32_t expected = 0;
-        if (slai_load_relaxed(&l->state) == 0 && slai_cas_acquire(&l->state, &expected, 1))
+        s = slai_load_relaxed(&l->state);
+        if (s == SLAI_LOCK_FREE && slai_cas_acquire(&l->state, &s, SLAI_LOCK_HELD))
             return;
         SLA_PAUSE();
     }
-    /* From here on the state says 2: a needless wake at worst, never a lost one. */
-    while (slai_swap_acquire(&l->state, 2) != 0)
-        slai_os_wait(&l->state, 2);
+    for (;;) {
+        s = slai_load_relaxed(&l->state);
+        if (s == SLAI_LOCK_FREE) {
+            /* Perhaps others sleep too: a needless wake at worst, never a lost one. */
+            if (slai_cas_acquire(&l->state, &s, SLAI_LOCK_AWAITED))
+                return;
+        } else if (s == SLAI_LOCK_FORK) {
+            if (in_fork())
+                return; /* ours already */
+            slai_os_wait(&l->state, SLAI_LOCK_FORK);
+        } else if (s == SLAI_LOCK_AWAITED || slai_cas_acquire(&l->state, &s, SLAI_LOCK_AWAITED)) {
+            slai_os_wait(&l->state, SLAI_LOCK_AWAITED);
+        }
+    }
 }
 
-void slai_lock_wake(struct slai_lock *l) { slai_os_wake(&l->state); }
+/* Not simply held: somebody may sleep, or it is held around a fork and we are a handler of it. */
+void slai_unlock_wake(struct slai_lock *l)
+{
+    if (slai_load_relaxed(&l->state) == SLAI_LOCK_FORK)
+        return;
+    slai_swap_release(&l->state, SLAI_LOCK_FREE);
+    slai_os_wake(&l->state);
+}
+
+void slai_lock_for_fork(struct slai_lock *l)
+{
+    slai_lock(l);
+    slai_swap_acquire(&l->state, SLAI_LOCK_FORK);
+}
+
+void slai_fork_begin(void)
+{
+    forker = pthread_self();
+    slai_set_release(&forking, true);
+}
+
+void slai_fork_end(void) { slai_set_release(&forking, false); }
+
+void slai_unlock_after_fork(struct slai_lock *l)
+{
+    if (SLA_DEBUG >= 2)
+        slai_lock_forget(l);
+    slai_swap_release(&l->state, SLAI_LOCK_FREE);
+    slai_os_wake(&l->state); /* that someone slept was forgotten; the one woken wakes the next */
+}
+
+void slai_lock_reset(struct slai_lock *l)
+{
+    if (SLA_DEBUG >= 2 && slai_lock_held(l))
+        slai_lock_forget(l);
+    slai_set_relaxed(&l->state, SLAI_LOCK_FREE);
+}
 
 void slai_lock_note(const struct slai_lock *l)
 {
-    if (SLA_DEBUG < 2)
+    if (SLA_DEBUG < 2 || in_fork())
         return;
     uint32_t rank = slai_load_relaxed(&l->rank);
     if (rank == SLAI_RANK_NONE)
@@ -44,7 +100,7 @@ void slai_lock_note(const struct slai_lock *l)
 void slai_lock_forget(const struct slai_lock *l)
 {
     unsigned i;
-    if (SLA_DEBUG < 2)
+    if (SLA_DEBUG < 2 || in_fork())
         return;
     for (i = held.count; i > 0 && held.ranks[i - 1] != slai_load_relaxed(&l->rank); i--)
         ;

@@ -20,45 +20,50 @@ enum slai_rank {
     SLAI_RANK_META
 };
 
+enum { SLAI_LOCK_FREE, SLAI_LOCK_HELD, SLAI_LOCK_AWAITED, SLAI_LOCK_FORK };
+
 struct slai_lock {
-    uint32_t state; /* 0 free, 1 held, 2 held and someone may sleep */
+    uint32_t state; /* free; held; held and someone may sleep; held around a fork */
     uint32_t rank;
 };
 
 #define SLAI_LOCK_INIT(r) {0, (r)}
 
 /* Cold halves, in lock.c. */
+/*
+ * Around a fork its thread holds every lock, and the fork handlers of others, before or after ours, may allocate in it.
+ * Locks taken so let their own thread pass and go on holding: take all, begin; end, give up all or reset all.
+ */
+void slai_lock_for_fork(struct slai_lock *l);
+void slai_fork_begin(void);
+void slai_fork_end(void);
+void slai_unlock_after_fork(struct slai_lock *l); /* in the parent */
+void slai_lock_reset(struct slai_lock *l);        /* in the child */
+
 SLA_COLD void slai_lock_wait(struct slai_lock *l);
-SLA_COLD void slai_lock_wake(struct slai_lock *l);
+SLA_COLD void slai_unlock_wake(struct slai_lock *l);
 void slai_lock_note(const struct slai_lock *l);   /* about to take: check the order, remember */
 void slai_lock_forget(const struct slai_lock *l); /* about to release */
 bool slai_lock_held(const struct slai_lock *l);   /* by this thread; true without SLA_DEBUG >= 2 */
 
 SLA_INLINE void slai_lock(struct slai_lock *l)
 {
-    uint32_t expected = 0;
+    uint32_t expected = SLAI_LOCK_FREE;
     if (SLA_DEBUG >= 2)
         slai_lock_note(l);
-    if (SLA_UNLIKELY(!slai_cas_acquire(&l->state, &expected, 1)))
+    if (SLA_UNLIKELY(!slai_cas_acquire(&l->state, &expected, SLAI_LOCK_HELD)))
         slai_lock_wait(l);
 }
 
 SLA_INLINE void slai_unlock(struct slai_lock *l)
 {
+    uint32_t expected = SLAI_LOCK_HELD;
     if (SLA_DEBUG >= 2)
         slai_lock_forget(l);
-    if (SLA_UNLIKELY(slai_swap_release(&l->state, 0) == 2))
-        slai_lock_wake(l);
+    if (SLA_UNLIKELY(!slai_cas_release(&l->state, &expected, SLAI_LOCK_FREE)))
+        slai_unlock_wake(l);
 }
 
 SLA_INLINE void slai_assert_held(const struct slai_lock *l) { slai_assert(slai_lock_held(l)); }
-
-/* In a fork child: the holder may not exist any more. */
-SLA_INLINE void slai_lock_reset(struct slai_lock *l)
-{
-    if (SLA_DEBUG >= 2 && slai_lock_held(l))
-        slai_lock_forget(l);
-    slai_set_relaxed(&l->state, 0);
-}
 
 #endif

@@ -81,8 +81,9 @@ size_t slai_os_page(void)
     static size_t page;
     size_t p = slai_load_relaxed(&page);
     if (SLA_UNLIKELY(p == 0)) {
-        long v = sysconf(_SC_PAGESIZE);
-        p = v >= 4096 && slai_is_pow2((size_t)v) ? (size_t)v : 4096;
+        p = slai_os_page_asked();
+        if (p < 4096 || !slai_is_pow2(p))
+            p = 4096;
         slai_set_relaxed(&page, p);
     }
     return p;

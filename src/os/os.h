@@ -11,6 +11,7 @@
 
 /* Size of a system page, a power of two, at least 4096; known only at run time. */
 size_t slai_os_page(void);
+size_t slai_os_page_asked(void); /* what the system says */
 
 /* Address space without memory: any access faults until it is committed. */
 void *slai_os_reserve(size_t size);
@@ -30,7 +31,8 @@ bool slai_os_purge(void *p, size_t size);
 /* As purge, by mapping anew: mends mappings that slai_os_move() has split. */
 bool slai_os_renew(void *p, size_t size);
 
-/* Moves the pages behind [from, from+size) to `to`; from stays committed and reads as zero. False: nothing moved. */
+/* Moves the contents of [from, from+size) to `to`, by pages where it can; from stays committed, its contents are
+   undefined. False: not possible on this system, nothing has changed but perhaps errno. */
 bool slai_os_move(void *from, void *to, size_t size);
 
 /* Advises for or against huge pages; a hint, so refusal is not reported. */

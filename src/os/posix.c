@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+size_t slai_os_page_asked(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
 /* POSIX_MADV_DONTNEED may be a no-op; a fresh mapping in place is the portable way to drop pages. */
 bool slai_os_purge(void *p, size_t size) { return slai_os_renew(p, size); }
 

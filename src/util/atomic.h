@@ -27,6 +27,8 @@
 /* Weak compare-and-swap; *expected is reloaded on failure. */
 #define slai_cas_acquire(p, expected, v) \
     __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define slai_cas_release(p, expected, v) \
+    __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #define slai_cas_acq_rel(p, expected, v) \
     __atomic_compare_exchange_n((p), (expected), (v), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 

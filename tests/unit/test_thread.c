@@ -73,7 +73,7 @@ START_TEST(nothing_is_left_behind)
     size_t scale = (size_t)_i;
     sla_free(sla_malloc(support_size(1))); /* this thread's own cache is there */
     sla_thread_idle();
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 25; i++) /* until the free pages lie as they will */
         unit_in_thread(use_and_free, &scale);
     sla_stats_t before = unit_stats();
     for (int i = 0; i < 25; i++)
