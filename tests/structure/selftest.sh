@@ -11,7 +11,7 @@ cc=${CC:-cc}
 CXX=${CXX-c++}
 command -v "${CXX%% *}" > /dev/null 2>&1 || CXX=
 export CXX
-unset top_srcdir top_builddir SLABALLOC_VERSION SLABALLOC_SANITIZER
+unset top_srcdir top_builddir SLABALLOC_VERSION SLABALLOC_SANITIZER SLABALLOC_DEBUG
 count=0 failed=0
 
 good_tree() {
