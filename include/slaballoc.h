@@ -61,7 +61,9 @@ SLA_API void *sla_reallocarray(void *block, size_t count, size_t size) SLA_NOEXC
 /*
  * Freeing.  NULL is ignored.  errno is never changed.  The sized forms accept
  * the size (and alignment) the block was asked for with; it is checked.  A
- * pointer that is no live block is reported on standard error, then abort().
+ * pointer that is no live block is reported on standard error, then abort():
+ * at once if it is not of this heap, a large block's or freed twice in a row,
+ * otherwise when the thread's cache gives it back to its slab.
  */
 SLA_API void sla_free(void *block) SLA_NOEXCEPT;
 SLA_API void sla_free_sized(void *block, size_t size) SLA_NOEXCEPT;
@@ -91,8 +93,9 @@ SLA_API int sla_option_get(const char *name, long *value) SLA_NOEXCEPT;
 SLA_API int sla_option_set(const char *name, long value) SLA_NOEXCEPT;
 
 /*
- * Memory return.  sla_trim gives back all free memory it can and returns 1 if
- * any was given, else 0; keep is the number of free bytes that may stay.
+ * Memory return.  sla_trim gives back what the calling thread has cached and
+ * all free pages, and returns 1 if any went to the system, else 0; keep is the
+ * number of bytes of free pages that may stay.
  * sla_maintain purges what is due and returns the milliseconds until more will
  * be, or -1 for none: call it from an event loop.  sla_thread_idle gives back
  * what the calling thread has cached.

@@ -5,7 +5,8 @@
 #ifndef API_API_H
 #define API_API_H
 
-#include "util/compiler.h"
+#include "os/os.h"
+#include "util/atomic.h"
 
 /* malloc.c: what the hot path in api/fast.h falls back on. */
 SLA_NOINLINE void *slai_malloc_medium(size_t size); /* above SLAI_SMALL_MAX */
@@ -42,7 +43,19 @@ int slai_mallopt(int parameter, int value);
 /* init.c: sets up the library; at once after the first time. */
 void slai_init(void);
 
-/* fork.c: registers the handlers; once. */
-void slai_fork_init(void);
+void slai_init_lock(void); /* around fork */
+void slai_init_unlock(void);
+void slai_init_reset(void);
+
+/* fork.c: registers the handlers; once. May allocate. */
+SLA_COLD void slai_fork_init(void);
+extern bool slai_fork_watched SLA_HIDDEN;
+
+/* To be called before a lock is taken, by the thread that creates the first other one at the latest. */
+SLA_INLINE void slai_fork_watch(void)
+{
+    if (SLA_UNLIKELY(!slai_os_single_threaded() && !slai_load_relaxed(&slai_fork_watched)))
+        slai_fork_init();
+}
 
 #endif

@@ -38,6 +38,7 @@ static void flush_own(void)
 void sla_thread_idle(void) SLA_NOEXCEPT
 {
     int saved = errno;
+    slai_fork_watch();
     flush_own();
     errno = saved;
 }

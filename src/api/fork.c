@@ -1,18 +1,23 @@
 /*
  * Fork.  Before it every lock is taken in rank order, so the child finds all
  * that locks protect in order.  What the other threads did without locks is
- * repaired by slai_threads_repair().  The handlers are registered when a second
- * thread comes to allocate: with one there is nobody to hold a lock or to vanish,
- * and a small program is spared the pages of libc that this would touch.
+ * repaired by slai_threads_repair().  The handlers must be registered before
+ * there can be a second thread; with one there is nobody to hold a lock or to
+ * vanish.  The plain library does it when it is loaded.  The drop-in does it when
+ * libc callocs for the first thread that is created (and in any slow path that
+ * finds itself in a process of several), so that a small program is spared the
+ * pages of libc that this touches.
  */
 #include "api/api.h"
 #include "cache/depot.h"
 #include "cache/thread.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
+#include "os/os.h"
 
 static void prepare(void)
 {
+    slai_init_lock();
     slai_threads_lock();
     slai_depot_lock_all();
     slai_lock_for_fork(&slai_pageheap.lock);
@@ -27,6 +32,7 @@ static void parent(void)
     slai_unlock_after_fork(&slai_pageheap.lock);
     slai_depot_unlock_all();
     slai_threads_unlock();
+    slai_init_unlock();
 }
 
 static void child(void)
@@ -37,13 +43,15 @@ static void child(void)
     slai_lock_reset(&slai_pageheap.lock);
     slai_depot_reset_all(!alone);
     slai_threads_reset();
+    slai_init_reset();
     if (!alone)
         slai_threads_repair();
 }
 
+bool slai_fork_watched;
+
 void slai_fork_init(void)
 {
-    static bool done;
-    if (!slai_swap_acq_rel(&done, true))
+    if (!slai_swap_acq_rel(&slai_fork_watched, true))
         (void)slai_os_at_fork(prepare, parent, child); /* refusal is reported by the OS layer */
 }

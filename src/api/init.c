@@ -13,6 +13,8 @@ static struct {
     bool ready; /* INIT; read by anyone */
 } state = {.lock = SLAI_LOCK_INIT(SLAI_RANK_INIT)};
 
+static void watch(void) { slai_fork_watch(); }
+
 static SLA_NOINLINE void set_up(void)
 {
     int saved = errno;
@@ -24,7 +26,7 @@ static SLA_NOINLINE void set_up(void)
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
         if (slai_option(stats_at_exit) != 0)
             slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */
-        if (!slai_threads_init(slai_fork_init))
+        if (!slai_threads_init(watch))
             slai_cache_none(); /* without end hooks everyone shares a cache */
         slai_lock(&slai_pageheap.lock);
         slai_region_first(); /* if refused, the first allocation tries again and says ENOMEM */
@@ -34,6 +36,10 @@ static SLA_NOINLINE void set_up(void)
     slai_unlock(&state.lock);
     errno = saved; /* what was refused here is done without */
 }
+
+void slai_init_lock(void) { slai_lock_for_fork(&state.lock); }
+void slai_init_unlock(void) { slai_unlock_after_fork(&state.lock); }
+void slai_init_reset(void) { slai_lock_reset(&state.lock); }
 
 void slai_init(void)
 {

@@ -30,6 +30,7 @@ void *slai_malloc_medium(size_t size)
 void slai_arrive(void)
 {
     int saved = errno; /* a cache or its hook refused is no failure: there is the shared one */
+    slai_fork_watch();
     if (SLA_LIKELY(slai_has_cache(slai_tcache)))
         return;
     slai_init();

@@ -35,6 +35,7 @@ void *slai_calloc(size_t count, size_t size)
     void *p;
     if (SLA_UNLIKELY(!product(count, size, &n)))
         return NULL;
+    slai_fork_watch(); /* glibc callocs for each new thread, in the one that creates it */
     if (SLA_UNLIKELY(n > SLAI_MEDIUM_MAX))
         return calloc_large(n);
     p = slai_malloc(n);
@@ -56,6 +57,9 @@ SLA_INLINE size_t block_size(const void *p, const char *call)
     size_t scaled = class_byte(p);
     return SLA_LIKELY(scaled != 0) ? slai_class_size((unsigned)scaled / 2) : slai_size_of(p, call);
 }
+
+/* There is no memory for a new block, but the old one will do if it was to shrink. */
+static SLA_COLD void *kept(void *p, size_t old, size_t size) { return size <= old ? p : NULL; }
 
 /* Everything but a small block that stays or becomes another small block. */
 static SLA_NOINLINE void *realloc_other(void *p, size_t size)
@@ -91,7 +95,7 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
     }
     q = slai_malloc(size);
     if (q == NULL)
-        return NULL;
+        return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);
     slai_free(p);
     return q;
@@ -102,7 +106,7 @@ static SLA_NOINLINE void *realloc_small(void *p, size_t scaled, size_t size)
     size_t old = slai_class_size((unsigned)scaled / 2);
     void *q = slai_malloc(size);
     if (SLA_UNLIKELY(q == NULL))
-        return NULL;
+        return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);
     slai_push(slai_tcache, scaled, p);
     return q;

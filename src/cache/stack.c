@@ -9,7 +9,7 @@
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 #define CHUNK 64u           /* blocks flushed together: bounds the stack frame */
-#define BATCH_MAX 128u      /* blocks a refill takes at most */
+#define BATCH_MAX 128u      /* blocks a refill takes, or an overflow flushes, at most */
 #define POLL_EVERY 64u      /* slow paths between looks at the purge clock */
 #define SWEEP_EVERY 1024u   /* and between sweeps for idle classes */
 #define ONE_WAY_BYTES 16384 /* a stack that only overflows (its thread only frees) may grow up to this */
@@ -200,18 +200,18 @@ void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
 static bool resize(struct slai_tcache *tc, unsigned class, uint32_t limit)
 {
     struct slai_bin *bin = &tc->bins[class];
-    uint32_t count = slai_stack_count(tc, class);
+    uint32_t count = slai_stack_count(tc, class), room = bin->room;
     void **old = bin->base, **base = slai_meta_take((limit + 1) * sizeof(void *));
     if (base == NULL)
         return false;
     memcpy(base, old, (count + 1) * sizeof *base);
     begin(tc, class);
     bin->base = base;
+    bin->room = limit;
     tc->stacks[class].limit = base + limit;
     end(tc, class, base + count);
-    if (bin->room > slai_classes[class].limit_first)
-        slai_meta_give(old, (bin->room + 1) * sizeof(void *));
-    bin->room = limit;
+    if (room > slai_classes[class].limit_first)
+        slai_meta_give(old, (room + 1) * sizeof(void *));
     return true;
 }
 
@@ -220,7 +220,7 @@ static bool grow(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
     uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), most = slai_classes[class].limit_max;
-    uint32_t more = limit * 2 < most ? limit * 2 : most;
+    uint32_t more = limit * 2 + 1 < most ? limit * 2 + 1 : most;
     long cost = (long)(more - limit) * (long)slai_class_size(class);
     if (limit >= most || cost > tc->budget ||
         (bin->refilled == 0 && (size_t)more * slai_class_size(class) > ONE_WAY_BYTES))
@@ -241,7 +241,8 @@ void slai_stack_overflow(struct slai_tcache *tc, unsigned class)
         return; /* the sweep made room */
     if (!grow(tc, class)) {
         uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base);
-        slai_stack_flush(tc, class, (limit + 1) / 2);
+        uint32_t half = (limit + 1) / 2;
+        slai_stack_flush(tc, class, half < BATCH_MAX ? half : BATCH_MAX);
         drain(tc);
     }
     bin->refilled = 0;

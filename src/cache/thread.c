@@ -23,8 +23,7 @@ static struct {
     struct slai_lock lock;
     struct slai_list live;   /* THREADS */
     struct slai_list unused; /* THREADS: caches of ended threads, empty and closed */
-    uint32_t births;         /* anyone's */
-    void (*before_second)(void);
+    void (*watch)(void);     /* constant after init */
 } threads = {.lock = SLAI_LOCK_INIT(SLAI_RANK_THREADS)};
 
 static struct {
@@ -40,6 +39,15 @@ static size_t first_slots(void)
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         n += slai_classes[c].limit_first + 1u;
     return n;
+}
+
+/* What the limits may still grow by, beyond the first ones. */
+static long first_budget(void)
+{
+    long left = slai_option(cache_size);
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        left -= (long)slai_classes[c].limit_first * (long)slai_class_size(c);
+    return left > 0 ? left : 0;
 }
 
 /* Points every stack at its first, empty slots. */
@@ -58,7 +66,6 @@ static void lay_out(struct slai_tcache *tc)
         slai_set_relaxed(&tc->stacks[c].top, slot);
         slot += k->limit_first + 1u;
     }
-    tc->budget = slai_option(cache_size);
 }
 
 /* Fills in a zeroed cache. False: no memory for its stacks. */
@@ -69,6 +76,7 @@ static bool set_up(struct slai_tcache *tc)
         return false;
     memcpy(&tc->map, &slai_size_map, sizeof tc->map);
     lay_out(tc);
+    tc->budget = first_budget();
     return true;
 }
 
@@ -96,6 +104,7 @@ static struct slai_tcache *birth(void)
     if (tc != NULL) {
         slai_list_push(&threads.live, &tc->link);
         tc->live = true;
+        tc->budget = first_budget();
     }
     slai_unlock(&threads.lock);
     return tc;
@@ -150,16 +159,15 @@ void slai_cache_none(void)
 /* The hook at a thread's end. Later calls by the same thread (other hooks, the C library's own) share a cache. */
 static void thread_end(void *value)
 {
+    threads.watch();
     slai_cache_none();
     retire(value);
 }
 
-bool slai_threads_init(void (*before_second)(void))
+bool slai_threads_init(void (*watch)(void))
 {
-    bool hooked = slai_tls_hook(thread_end);
-    threads.before_second = before_second;
-    threads.births = hooked ? 0 : 1; /* without hooks no thread is the first */
-    return hooked;
+    threads.watch = watch;
+    return slai_tls_hook(thread_end);
 }
 
 struct slai_tcache *slai_cache_get(void)
@@ -169,11 +177,6 @@ struct slai_tcache *slai_cache_get(void)
         return tc;
     if ((const void *)tc == &slai_dead)
         return NULL;
-    if (slai_add_relaxed(&threads.births, 1) > 0) {
-        threads.before_second(); /* may allocate, and so come here again */
-        if (slai_has_cache(slai_tcache))
-            return slai_tcache;
-    }
     tc = birth();
     if (tc == NULL)
         return NULL;

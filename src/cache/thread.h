@@ -104,9 +104,8 @@ struct slai_tcache *slai_shared_lock(void);
 bool slai_shared_used(void); /* has anyone needed it yet? */
 void slai_shared_unlock(void);
 
-/* Creates the hook at the threads' end; once, before any cache. before_second runs, perhaps several times, in a
-   thread that is about to get a cache and is not the first. */
-bool slai_threads_init(void (*before_second)(void));
+/* Creates the hook at the threads' end, which begins with watch(); once, before any cache. */
+bool slai_threads_init(void (*watch)(void));
 
 /* Calls visit for every cache in use; THREADS is held, so visit takes no lock of lower rank. */
 void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg);

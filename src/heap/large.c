@@ -30,7 +30,7 @@ void *slai_large_take(size_t size, size_t align, bool *zero)
         errno = ENOMEM;
         return NULL;
     }
-    s = slai_pages_take(pages, align_pages, SLAI_KIND_LARGE);
+    s = slai_pages_take_hard(pages, align_pages, SLAI_KIND_LARGE);
     if (s == NULL)
         return NULL;
     *zero = s->clean != 0;
@@ -86,17 +86,19 @@ bool slai_large_resize(void *p, size_t size)
 void *slai_large_move(void *p, size_t size)
 {
     struct slai_span *s = span_at(p), *to;
-    int saved = errno;
-    size_t old = (size_t)s->pages << SLAI_PAGE_SHIFT, keep = old < size ? old : slai_round_up(size, SLAI_PAGE);
-    if (keep < MOVE_LEAST || slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST || pages_of(size) > UINT32_MAX / 2)
+    size_t old = (size_t)s->pages << SLAI_PAGE_SHIFT;
+    int saved = errno; /* the caller copies if we fail */
+    bool done;
+    /* A block that was moved crosses mappings by now, which not every kernel moves and none moves all or nothing. */
+    if (size < old || old < MOVE_LEAST || s->moved != 0 || pages_of(size) > UINT32_MAX / 2 ||
+        slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
         return NULL;
     to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
-    if (to == NULL) {
-        errno = saved;
+    if (to == NULL)
         return NULL;
-    }
-    if (!slai_os_move(p, to->start, keep)) {
-        errno = saved; /* the caller copies instead */
+    done = slai_os_move(p, to->start, old);
+    errno = saved;
+    if (!done) {
         slai_large_give(to->start, "realloc");
         return NULL;
     }

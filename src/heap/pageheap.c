@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #define EXACT 64u
-#define SCAN_MOST 48 /* spans looked at in a bin of mixed lengths before the first fit will do */
+#define SCAN_MOST 48 /* spans looked at in a bin of mixed lengths; the next bin has only longer ones */
 
 struct slai_pageheap slai_pageheap = {.lock = SLAI_LOCK_INIT(SLAI_RANK_PAGEHEAP)};
 #define heap slai_pageheap
@@ -50,7 +50,7 @@ static void become_free(struct slai_span *s)
 }
 
 /* Takes a free span out of its bin and forgets its last page's tag, so that no stale one is left inside. */
-static void stop_being_free(struct slai_span *s)
+void slai_span_claim(struct slai_span *s)
 {
     slai_bin_remove(s);
     slai_set_kind(&s[s->pages - 1], SLAI_KIND_NONE);
@@ -82,7 +82,7 @@ void slai_span_join(struct slai_span *s)
     slai_assert(slai_kind(s) == SLAI_KIND_BUSY);
     /* Past the top of the region there is always one more descriptor, of kind NONE. */
     if (slai_kind(next) == SLAI_KIND_FREE && next->clean == s->clean && next->back == 0) {
-        stop_being_free(next);
+        slai_span_claim(next);
         s->stamp = mean_stamp(s, next);
         s->moved = more_moved(s, next);
         s->pages += next->pages;
@@ -90,7 +90,7 @@ void slai_span_join(struct slai_span *s)
     }
     if (slai_kind(prev) == SLAI_KIND_FREE && (prev - prev->back)->clean == s->clean) {
         prev -= prev->back;
-        stop_being_free(prev);
+        slai_span_claim(prev);
         prev->stamp = mean_stamp(prev, s);
         prev->moved = more_moved(prev, s);
         prev->pages += s->pages;
@@ -117,7 +117,7 @@ static struct slai_span *split(struct slai_span *s, size_t pages)
     struct slai_span *rest = s + pages;
     slai_set_kind(rest, SLAI_KIND_BUSY);
     rest->clean = s->clean;
-    rest->moved = s->moved;
+    rest->moved = s->moved != 0;
     rest->stamp = s->stamp;
     rest->back = 0;
     rest->start = s->start + (pages << SLAI_PAGE_SHIFT);
@@ -146,10 +146,9 @@ static struct slai_span *find(bool clean, size_t pages)
         int looked = 0;
         for (struct slai_link *l = heap.bins[clean][b].first; l != NULL; l = l->next) {
             struct slai_span *s = SPAN(l);
-            if (s->pages < pages || (best != NULL && best->pages <= s->pages))
-                continue;
-            best = s;
-            if (s->pages == pages || ++looked == SCAN_MOST)
+            if (s->pages >= pages && (best == NULL || s->pages < best->pages))
+                best = s;
+            if (++looked == SCAN_MOST || (best != NULL && best->pages == pages))
                 break;
         }
         if (best != NULL)
@@ -164,7 +163,7 @@ static struct slai_span *extend(size_t pages)
 {
     struct slai_span *s = NULL, *last;
     struct slai_region *r = slai_region_count > 0 ? &slai_regions[slai_region_count - 1] : NULL;
-    if (r != NULL && pages > 1) {
+    if (r != NULL && r->pages > 0 && pages > 1) {
         last = &r->spans[r->top - 1];
         if (slai_kind(last) == SLAI_KIND_FREE && (last - last->back)->clean)
             s = last - last->back;
@@ -172,7 +171,7 @@ static struct slai_span *extend(size_t pages)
     if (s != NULL && s->pages < pages) {
         struct slai_span *more = slai_region_extend(pages - s->pages);
         if (more == s + s->pages) {
-            stop_being_free(s);
+            slai_span_claim(s);
             s->pages = (uint32_t)pages;
             s->moved = more_moved(s, more);
             more->kind = SLAI_KIND_NONE;
@@ -184,16 +183,41 @@ static struct slai_span *extend(size_t pages)
     return slai_region_extend(pages);
 }
 
+static bool all_free(const struct slai_region *r)
+{
+    for (size_t p = r->data; p < r->top; p += r->spans[p].pages)
+        if (slai_kind(&r->spans[p]) != SLAI_KIND_FREE)
+            return false;
+    return true;
+}
+
+/* Drops the dedicated regions that nothing is in; true if there were any. REQUIRES PAGEHEAP. */
+static bool drop_regions(void)
+{
+    bool any = false;
+    for (size_t i = 1; i < slai_region_count; i++) {
+        struct slai_region *r = &slai_regions[i];
+        if (r->pages == 0 || !r->dedicated || !all_free(r))
+            continue;
+        for (size_t p = r->data; p < r->top; p += r->spans[p].pages)
+            slai_bin_remove(&r->spans[p]);
+        any |= slai_region_drop(r);
+    }
+    return any;
+}
+
 /* A BUSY span of at least `pages`, from the bins or fresh. REQUIRES PAGEHEAP. */
 static struct slai_span *obtain(size_t pages)
 {
     struct slai_span *s = find(false, pages);
     if (s == NULL)
         s = find(true, pages);
-    if (s == NULL)
-        return extend(pages);
-    stop_being_free(s);
-    return s;
+    if (s != NULL) {
+        slai_span_claim(s);
+        return s;
+    }
+    s = extend(pages);
+    return s == NULL && drop_regions() ? extend(pages) : s;
 }
 
 static void count_used(size_t pages)
@@ -256,7 +280,7 @@ bool slai_span_grow(struct slai_span *s, size_t pages)
         }
         slai_set_kind(next, SLAI_KIND_NONE);
     } else if (!at_top && slai_kind(next) == SLAI_KIND_FREE && next->back == 0 && next->pages >= more) {
-        stop_being_free(next);
+        slai_span_claim(next);
         if (next->pages > more)
             slai_span_join(split(next, more));
         s->moved = more_moved(s, next);

@@ -45,6 +45,7 @@ void slai_span_shrink(struct slai_span *s, size_t pages);      /* frees the tail
 /* For purge.c; REQUIRE PAGEHEAP. */
 void slai_bin_remove(struct slai_span *s);
 void slai_bin_insert(struct slai_span *s);
+void slai_span_claim(struct slai_span *s); /* a free span becomes BUSY and is in no count */
 void slai_span_join(struct slai_span *s); /* as slai_span_free, but s is in no count and its clean bit and stamp hold */
 
 #endif

@@ -34,9 +34,7 @@ static size_t collect(struct slai_span **due, enum slai_purge how, size_t keep, 
             next = l->next;
             if (!due_now(s, how, keep, now, delay))
                 continue;
-            slai_bin_remove(s);
-            slai_set_kind(&s[s->pages - 1], SLAI_KIND_NONE);
-            slai_set_kind(s, SLAI_KIND_BUSY);
+            slai_span_claim(s);
             due[n++] = s;
         }
     }
@@ -96,6 +94,19 @@ size_t slai_purge(enum slai_purge how, size_t keep)
         slai_os_event("purged", total);
     errno = saved;
     return total;
+}
+
+struct slai_span *slai_pages_take_hard(size_t pages, size_t align, enum slai_kind kind)
+{
+    int saved = errno;
+    struct slai_span *s = slai_pages_take(pages, align, kind);
+    /* Dirty and clean neighbours are not joined, so both may be too short. */
+    if (SLA_UNLIKELY(s == NULL) && slai_purge(SLAI_PURGE_ALL, 0) > 0) {
+        s = slai_pages_take(pages, align, kind);
+        if (s != NULL)
+            errno = saved;
+    }
+    return s;
 }
 
 void slai_purge_poll(void)

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define WIDE ((size_t)(sizeof(size_t) > 4))
-#define RESERVE_MOST (WIDE ? (size_t)1 << (20 * WIDE + 20) : (size_t)256 << 20) /* 1 TiB */
 #define RESERVE_LEAST ((size_t)1 << 20)
 #define ALIGN_BIG ((size_t)2 << 20) /* a huge page, where the region is big enough not to care */
 #define DATA_STEP ((size_t)4 << 20)
@@ -17,7 +15,8 @@
 #define META_LEAST ((size_t)64 << 10)
 #define META_SHARE 64 /* what the bitmaps of 16-byte blocks take; smaller ones make the arena map more */
 
-struct slai_window slai_window;
+/* Before there is a region no address may seem to lie in it, whichever of the two fields a reader sees first. */
+struct slai_window slai_window = {(char *)(UINTPTR_MAX / 2 + 1), 0};
 struct slai_region slai_regions[SLAI_MAX_REGIONS];
 size_t slai_region_count;
 
@@ -26,8 +25,11 @@ struct slai_region *slai_region_of(const void *p)
     size_t n = slai_load_acquire(&slai_region_count);
     for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
-        size_t page = slai_page_number(r, p);
-        if (page < r->pages)
+        size_t pages = slai_load_acquire(&r->pages), page = slai_page_number(r, p);
+        if (page >= pages)
+            continue;
+        /* Between the two loads the region may have been dropped and its place used again: look once more. */
+        if (slai_load_acquire(&r->pages) == pages)
             return page >= r->data && page < slai_load_relaxed(&r->top) ? r : NULL;
     }
     return NULL;
@@ -38,7 +40,7 @@ struct slai_region *slai_region_of_span(const struct slai_span *s)
     size_t n = slai_load_acquire(&slai_region_count);
     for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
-        if ((uintptr_t)s - (uintptr_t)r->base < r->pages << SLAI_PAGE_SHIFT)
+        if ((uintptr_t)s - (uintptr_t)r->base < slai_load_acquire(&r->pages) << SLAI_PAGE_SHIFT)
             return r;
     }
     return NULL;
@@ -103,29 +105,57 @@ struct layout {
     size_t spans, meta, end, data;
 };
 
-static struct layout layout_of(size_t pages)
+static struct layout layout_of(size_t pages, bool dedicated)
 {
     size_t page = slai_os_page();
     struct layout l;
     l.spans = slai_round_up(pages, page);
     l.meta = l.spans + slai_round_up((pages + 1) * sizeof(struct slai_span), page);
-    l.end = l.meta + slai_round_up((pages << SLAI_PAGE_SHIFT) / META_SHARE + META_LEAST, page);
+    l.end = l.meta;
+    if (!dedicated)
+        l.end += slai_round_up((pages << SLAI_PAGE_SHIFT) / META_SHARE + META_LEAST, page);
     l.data = (l.end + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
     return l;
 }
 
-/* Lays out [p, p + size) as region number slai_region_count, with `need` pages committed; publishes it. */
-static bool set_up(char *p, size_t size, size_t need)
+/* Where a new region's entry goes. A dropped one's place is for dedicated regions only: the arena reads the others
+   under its own lock. NULL: there are too many. */
+static struct slai_region *vacancy(bool dedicated)
 {
-    struct slai_region *r = &slai_regions[slai_region_count];
-    struct layout l = layout_of(size >> SLAI_PAGE_SHIFT);
-    memset(r, 0, sizeof *r);
-    r->base = p;
+    for (size_t i = 1; dedicated && i < slai_region_count; i++)
+        if (slai_regions[i].pages == 0)
+            return &slai_regions[i];
+    return slai_region_count < SLAI_MAX_REGIONS ? &slai_regions[slai_region_count] : NULL;
+}
+
+/* Makes a finished region findable: its size last. */
+static void publish(struct slai_region *r, struct slai_region *fresh)
+{
+    size_t pages = fresh->pages;
+    fresh->pages = 0;
+    *r = *fresh;
+    slai_set_release(&r->pages, pages);
+    if (r == &slai_regions[0]) {
+        slai_set_relaxed(&slai_window.base, r->base);
+        slai_set_release(&slai_window.pages, pages);
+    }
+    if (r == &slai_regions[slai_region_count])
+        slai_set_release(&slai_region_count, slai_region_count + 1);
+    slai_os_event("reserved", pages << SLAI_PAGE_SHIFT);
+}
+
+/* Lays out the reservation in `fresh`, with `need` pages committed. */
+static bool set_up(struct slai_region *fresh, size_t size, size_t need)
+{
+    struct slai_region *r = fresh;
+    struct layout l = layout_of(size >> SLAI_PAGE_SHIFT, r->dedicated);
     r->pages = size >> SLAI_PAGE_SHIFT;
     r->data = r->top = r->committed = l.data;
-    r->spans = (void *)(p + l.spans);
-    r->meta_next = p + l.meta;
-    r->meta_end = p + l.end - slai_os_page(); /* one is never committed, between metadata and data */
+    r->spans = (void *)(r->base + l.spans);
+    if (!r->dedicated) {
+        r->meta_next = r->base + l.meta;
+        r->meta_end = r->base + l.end - slai_os_page(); /* one is never committed, between metadata and data */
+    }
     if (r->data + need > r->pages)
         return false;
     /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
@@ -133,30 +163,32 @@ static bool set_up(char *p, size_t size, size_t need)
     r->spans_committed = slai_round_down((r->data - 1) * sizeof *r->spans, slai_os_page());
     r->metadata = -(r->map_committed + r->spans_committed);
     /* Readable throughout, so that any address in the region can be looked up; charged only where written. */
-    if (!slai_os_readable(p, l.spans) || !commit_to(r, r->data + need))
+    if (!slai_os_readable(r->base, l.spans) || !commit_to(r, r->data + need))
         return false;
     r->spans[r->data - 1].kind = SLAI_KIND_HEADER;
-    if (slai_region_count == 0) {
-        slai_set_relaxed(&slai_window.base, p);
-        slai_set_release(&slai_window.pages, r->pages);
-    }
-    slai_set_release(&slai_region_count, slai_region_count + 1);
-    slai_os_event("reserved", size);
     return true;
 }
 
 /* One attempt at a region of `size` bytes. *room: there was address space for it, so a smaller one is no use. */
-static bool try_region(size_t size, size_t need, bool *room)
+static bool try_region(size_t size, size_t need, bool dedicated, bool *room)
 {
     size_t align = size >= ALIGN_BIG * 512 ? ALIGN_BIG : SLAI_PAGE;
-    char *raw = slai_os_reserve(size + align), *p;
-    if (raw == NULL)
+    struct slai_region *r = vacancy(dedicated), fresh;
+    if (r == NULL)
         return false;
-    p = (char *)slai_round_up((uintptr_t)raw, align);
+    memset(&fresh, 0, sizeof fresh);
+    fresh.dedicated = dedicated;
+    fresh.raw_size = size + align;
+    fresh.raw = slai_os_reserve(fresh.raw_size);
+    if (fresh.raw == NULL)
+        return false;
     *room = true;
-    if (set_up(p, size, need))
+    fresh.base = (char *)slai_round_up((uintptr_t)fresh.raw, align);
+    if (set_up(&fresh, size, need)) {
+        publish(r, &fresh);
         return true;
-    slai_os_release(raw, size + align);
+    }
+    slai_os_release(fresh.raw, fresh.raw_size);
     return false;
 }
 
@@ -164,21 +196,30 @@ static bool try_region(size_t size, size_t need, bool *room)
 static bool add_region(size_t pages)
 {
     size_t limit = slai_os_address_limit();
-    size_t least = pages, size = RESERVE_MOST;
+    size_t least = pages, size = (size_t)slai_option(reserve) << 20, whole;
     bool room = false;
     for (int i = 0; i < 4; i++) /* the header of a region that holds the header too: converges fast */
-        least = pages + layout_of(least).data;
+        least = pages + layout_of(least, true).data;
     least = (least + 1) << SLAI_PAGE_SHIFT;
-    if (slai_region_count == SLAI_MAX_REGIONS)
-        return false;
-    if (limit != SIZE_MAX)
+    if (limit / 16 < size)
         size = slai_ceil_pow2(limit / 16 + 1);
     if (size < RESERVE_LEAST)
         size = RESERVE_LEAST;
-    for (; size > least && !room; size /= 2)
-        if (try_region(size, pages, &room))
+    whole = least + least / 32 + 2 * META_LEAST; /* with a share of metadata */
+    for (; size > whole && !room; size /= 2)
+        if (try_region(size, pages, false, &room))
             return true;
-    return !room && try_region(least, pages, &room);
+    if (room)
+        return false;
+    return slai_region_count > 0 ? try_region(least, pages, true, &room) : try_region(whole, pages, false, &room);
+}
+
+bool slai_region_drop(struct slai_region *r)
+{
+    slai_assert(r->dedicated && r != &slai_regions[0]);
+    slai_set_release(&r->pages, 0); /* before the pages go: an address in it is foreign from here on */
+    slai_set_relaxed(&r->top, r->data);
+    return slai_os_release(r->raw, r->raw_size);
 }
 
 void slai_region_first(void)
@@ -191,7 +232,7 @@ char *slai_region_meta(size_t need, size_t *size)
 {
     size_t page = slai_os_page(), n = slai_load_acquire(&slai_region_count);
     need = slai_round_up(need, page);
-    for (size_t i = n; i-- > 0;) {
+    for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
         size_t room = (size_t)(r->meta_end - r->meta_next);
         char *p = r->meta_next;
@@ -216,7 +257,7 @@ struct slai_span *slai_region_extend(size_t pages)
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = slai_region_count; i-- > 0;) {
             struct slai_region *r = &slai_regions[i];
-            if (r->pages - r->top < pages || !commit_to(r, r->top + pages))
+            if (r->pages < r->top + pages || !commit_to(r, r->top + pages))
                 continue;
             struct slai_span *s = &r->spans[r->top];
             slai_set_kind(s, SLAI_KIND_BUSY);

@@ -68,14 +68,17 @@ SLA_INLINE void slai_set_kind(struct slai_span *s, unsigned kind) { slai_set_rel
 
 struct slai_region {
     char *base;
-    size_t pages;            /* in all */
+    size_t pages;            /* in all; 0: a dropped region's place, to be used again */
     size_t data;             /* number of the first data page */
     size_t top;              /* pages below it have been handed out; PAGEHEAP, read by anyone */
     size_t committed;        /* data pages below it are readable and writable; PAGEHEAP */
     size_t spans_committed;  /* descriptors, likewise */
     size_t map_committed;    /* bytes of the class map, likewise */
     size_t metadata;         /* plus both of them: bytes of bookkeeping */
-    char *meta_next, *meta_end; /* what the arena has not taken yet; META */
+    char *meta_next, *meta_end; /* what the arena has not taken yet; META. A dedicated region has no such share */
+    char *raw;               /* the reservation, of which base is the aligned part */
+    size_t raw_size;
+    bool dedicated;          /* made for one large block: may be dropped */
     struct slai_span *spans; /* by page number */
 };
 
@@ -102,9 +105,13 @@ char *slai_region_meta(size_t need, size_t *size);
 /* Fresh pages, as a BUSY clean span; extends or adds a region. NULL with ENOMEM. REQUIRES PAGEHEAP. */
 struct slai_span *slai_region_extend(size_t pages);
 
+/* Gives a dedicated region's address space back; false if the system refuses. REQUIRES PAGEHEAP; no page of it is in
+   use or in a bin. */
+bool slai_region_drop(struct slai_region *r);
+
 SLA_INLINE size_t slai_page_number(const struct slai_region *r, const void *p)
 {
-    return ((uintptr_t)p - (uintptr_t)r->base) >> SLAI_PAGE_SHIFT;
+    return ((uintptr_t)p - (uintptr_t)slai_load_relaxed(&r->base)) >> SLAI_PAGE_SHIFT;
 }
 
 /* The descriptor of p's page, whatever that page is; NULL for a foreign address. */

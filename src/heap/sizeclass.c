@@ -6,13 +6,13 @@
 #define FINE_MAX 256u
 #define STEPS 8u /* per doubling above */
 
-/* A stack's limits in bytes and blocks: what a thread may keep of one class. */
+/* A stack's limits in bytes and blocks: what a thread may keep of one class. With the slot below it, a power of two. */
 #define FIRST_BYTES 4096u
-#define FIRST_MIN 4u
-#define FIRST_MAX 32u
+#define FIRST_MIN 2u
+#define FIRST_MAX 31u
 #define MOST_BYTES 65536u
 #define MOST_MIN 8u
-#define MOST_MAX 1024u
+#define MOST_MAX 1023u
 #define SLAB_MIN_BLOCKS 8u
 
 _Static_assert(FINE_CLASSES + 1 + 7 * STEPS == SLAI_CLASSES, "classes from 8 to 32768");

@@ -9,7 +9,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
 {
     const struct slai_class *k = &slai_classes[class];
     uint64_t *free = slai_meta_take(bitmap_bytes(k));
-    struct slai_span *s = free != NULL ? slai_pages_take(k->pages, 1, SLAI_KIND_BUSY) : NULL;
+    struct slai_span *s = free != NULL ? slai_pages_take_hard(k->pages, 1, SLAI_KIND_BUSY) : NULL;
     if (s == NULL) {
         if (free != NULL)
             slai_meta_give(free, bitmap_bytes(k));
@@ -91,7 +91,7 @@ void slai_slab_collect(struct slai_span *s)
     uint64_t *remote = slai_slab_remote(s);
     /* Acquire: the bits of every free that is counted are seen below. Later bits may be seen too; their count
        will come by a later post. Release: whoever posts next comes after our look at next_post. */
-    size_t n = slai_swap_acq_rel(&s->remote, 0);
+    size_t n = slai_swap_acq_rel(&s->remote, 0), twice;
     for (unsigned w = 0; w < s->words; w++) {
         uint64_t bits = slai_load_relaxed(&remote[w]);
         if (bits == 0)
@@ -99,7 +99,8 @@ void slai_slab_collect(struct slai_span *s)
         bits = slai_swap_acquire(&remote[w], 0); /* what the freeing threads wrote to the blocks is behind us */
         if (SLA_UNLIKELY((bits & s->free[w]) != 0)) {
             report_twice(s, w, bits & s->free[w]);
-            n -= slai_popcount(bits & s->free[w]);
+            twice = slai_popcount(bits & s->free[w]);
+            n -= twice < n ? twice : n; /* its number may not be here yet */
         }
         s->free[w] |= bits;
         if (w < s->hint)

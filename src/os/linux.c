@@ -70,8 +70,7 @@ bool slai_os_move(void *from, void *to, size_t size)
         if (mremap(source, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, target) != MAP_FAILED)
             continue;
         unsigned err = (unsigned)errno;
-        if (mmap(target, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
-            MAP_FAILED)
+        if (mmap(target, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
             slai_panic("mremap failed and its target cannot be mapped again");
         if (done == 0 && err == EINVAL) {
             slai_set_relaxed(&unsupported, true);

@@ -14,9 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0
-#endif
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
 #endif
@@ -93,7 +90,8 @@ void *slai_os_reserve(size_t size)
 {
     void *p = MAP_FAILED;
     if (!slai_fault_hit(SLAI_CALL_RESERVE, size))
-        p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        /* Not NORESERVE: nothing is charged for PROT_NONE, and commits that the machine cannot hold are refused. */
+        p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p != MAP_FAILED)
         return p;
     slai_os_failed("mmap", size);
@@ -122,8 +120,7 @@ bool slai_os_commit(void *p, size_t size) { return protect(p, size, PROT_READ | 
 bool slai_os_renew(void *p, size_t size)
 {
     if (!slai_fault_hit(SLAI_CALL_PURGE, size) &&
-        mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-             0) != MAP_FAILED)
+        mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
         return true;
     slai_os_failed("mmap", size);
     return false;

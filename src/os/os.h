@@ -9,6 +9,16 @@
 
 #include "util/compiler.h"
 
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+#define SLAI_OS_KNOWS_THREADS 1
+#endif
+#endif
+#ifndef SLAI_OS_KNOWS_THREADS
+#define SLAI_OS_KNOWS_THREADS 0
+#endif
+
 /* Size of a system page, a power of two, at least 4096; known only at run time. */
 size_t slai_os_page(void);
 size_t slai_os_page_asked(void); /* what the system says */
@@ -37,6 +47,13 @@ bool slai_os_move(void *from, void *to, size_t size);
 
 /* Advises for or against huge pages; a hint, so refusal is not reported. */
 void slai_os_huge_pages(void *p, size_t size, bool wanted);
+
+/* True only if this process has one thread. */
+#if SLAI_OS_KNOWS_THREADS
+SLA_INLINE bool slai_os_single_threaded(void) { return __libc_single_threaded != 0; }
+#else
+SLA_INLINE bool slai_os_single_threaded(void) { return false; }
+#endif
 
 /* Bytes of address space this process may have; SIZE_MAX: no limit. */
 size_t slai_os_address_limit(void);

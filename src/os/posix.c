@@ -5,6 +5,7 @@
 #include "util/atomic.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -47,12 +48,14 @@ const char *slai_os_environment(const char *name)
 /* No futex: yield, then sleep, until the word changes.  Locks are held briefly, so few ever sleep. */
 void slai_os_wait(uint32_t *word, uint32_t value)
 {
-    int saved = errno;
+    int saved = errno, cancel;
     for (int i = 0; i < 64 && slai_load_relaxed(word) == value; i++)
         sched_yield();
     if (slai_load_relaxed(word) == value) {
         struct timespec t = {0, 100000};
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* a thread cancelled here would keep locks */
         nanosleep(&t, NULL);
+        pthread_setcancelstate(cancel, NULL);
     }
     errno = saved;
 }

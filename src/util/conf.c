@@ -14,7 +14,8 @@ struct slai_conf slai_conf = {
     .verbose = 0,
     .abort = 1,
     .huge_pages = SLAI_HUGE_DEFAULT,
-    .cache_size = 1 << 20,
+    .cache_size = 3 << 20,
+    .reserve = sizeof(size_t) > 4 ? 1 << 20 : 256,
 };
 
 static const struct option {
@@ -30,6 +31,7 @@ static const struct option {
     {"huge_pages", &slai_conf.huge_pages, SLAI_HUGE_NEVER, SLAI_HUGE_ALWAYS,
      (const char *const[]){"never", "default", "always", NULL}},
     {"cache_size", &slai_conf.cache_size, 16384, 1L << 30, NULL},
+    {"reserve", &slai_conf.reserve, 1, sizeof(size_t) > 4 ? 1L << 24 : 1024, NULL},
 };
 
 /*

@@ -14,6 +14,7 @@ struct slai_conf {
     long abort;         /* abort() on misuse; 0: report, leak the block, go on */
     long huge_pages;    /* enum slai_huge */
     long cache_size;    /* bytes of free blocks one thread may keep */
+    long reserve;       /* MiB of address space a region takes */
 };
 
 extern struct slai_conf slai_conf SLA_HIDDEN;
