@@ -18,6 +18,7 @@ core_sources = \
 	%D%/api/fork.c \
 	%D%/api/init.c \
 	%D%/api/malloc.c \
+	%D%/api/plain.c \
 	%D%/api/resize.c \
 	%D%/api/stats.c \
 	%D%/api/stats.h \
@@ -81,7 +82,8 @@ libslabcore_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 check_LTLIBRARIES += libslabcheck.la
 libslabcheck_la_SOURCES = $(core_sources) %D%/api/plain.c
 libslabcheck_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEM_CPPFLAGS)
-libslabcheck_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
+# Counting is for the twin alone: in the drop-in its code would call malloc.
+libslabcheck_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(COVERAGE_FLAGS)
 libslabcheck_la_LIBADD = $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 
 # --- The interface's version, SLA_VERSION_INFO = c:r:a in configure.ac ---

@@ -77,7 +77,7 @@ if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
-LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) -lm
+LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERAGE_FLAGS) -lm
 %C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c
 
 structure_tests = \
@@ -130,7 +130,7 @@ else
 	DESTDIR='$(DESTDIR)' libdir='$(libdir)' bindir='$(bindir)' mandir='$(mandir)' \
 	PKG_CONFIG='$(PKG_CONFIG)' pkgconfigdir='$(pkgconfigdir)' \
 	run_name="`echo slaballoc-run | sed '$(transform)'`" bench_name="`echo slaballoc-bench | sed '$(transform)'`" \
-	FLAGS='$(CPPFLAGS) $(CFLAGS) $(SANITIZER_FLAGS) $(COVERAGE_FLAGS) $(LDFLAGS)' \
-	CXXFLAGS='$(CXXFLAGS) $(SANITIZER_FLAGS) $(COVERAGE_FLAGS) $(LDFLAGS)' \
+	FLAGS='$(CPPFLAGS) $(CFLAGS) $(SANITIZER_FLAGS) $(LDFLAGS)' \
+	CXXFLAGS='$(CXXFLAGS) $(SANITIZER_FLAGS) $(LDFLAGS)' \
 	  $(SHELL) $(top_srcdir)/%D%/install/run.sh
 endif
