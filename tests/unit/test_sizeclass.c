@@ -81,7 +81,7 @@ START_TEST(geometry)
     ck_assert_uint_lt((k->words - 1) * 64u, k->capacity);
     /* What is left at a slab's end counts as waste too. */
     ck_assert_uint_le((bytes - (size_t)k->capacity * k->size) * 8, bytes);
-    ck_assert_uint_ge(k->limit_first, 4);
+    ck_assert_uint_ge(k->limit_first, 2);
     ck_assert_uint_le(k->limit_first, k->limit_max);
     ck_assert_uint_le((size_t)k->limit_first * k->size, 4 * 32768);
 }
