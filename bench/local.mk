@@ -9,11 +9,28 @@ EXTRA_PROGRAMS += slaballoc-bench
 slaballoc_bench_SOURCES = \
 	%D%/allocs.c \
 	%D%/bench.h \
+	%D%/charts.c \
 	%D%/child.c \
+	%D%/compare.c \
+	%D%/compare.h \
+	%D%/csv.c \
 	%D%/fail.c \
+	%D%/histogram.c \
+	%D%/histogram.h \
+	%D%/installed.c \
+	%D%/job.h \
+	%D%/json.c \
+	%D%/latency.c \
+	%D%/latency.h \
+	%D%/machine.c \
+	%D%/machine.h \
 	%D%/main.c \
-	%D%/output.c \
 	%D%/params.c \
+	%D%/program.c \
+	%D%/progress.c \
+	%D%/progress.h \
+	%D%/report.c \
+	%D%/report.h \
 	%D%/runner.c \
 	%D%/scenario_large.c \
 	%D%/scenario_multi.c \
@@ -23,6 +40,9 @@ slaballoc_bench_SOURCES = \
 	%D%/scenarios.h \
 	%D%/stats.c \
 	%D%/stats.h \
+	%D%/sweep.c \
+	%D%/sweep.h \
+	%D%/table.c \
 	%D%/work.c \
 	%D%/work.h
 slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE -DSLA_DROPIN_PATH='"$(dropin_path)"'

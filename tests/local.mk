@@ -70,7 +70,7 @@ check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) -lm
-%C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c
+%C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c
 
 structure_tests = \
 	%D%/structure/atomics.sh \
