@@ -80,6 +80,16 @@ void latency_end(struct result *result)
     memcpy(result->latency, totals, LATENCY_KINDS * sizeof(*totals));
 }
 
+uint64_t latency_clock(void)
+{
+    return ticks_now();
+}
+
+void latency_add(struct histogram *histograms, enum latency_kind kind, uint64_t since)
+{
+    histogram_add(&histograms[kind], ticks_now() - since);
+}
+
 void *timed_malloc(struct histogram *histograms, size_t size)
 {
     uint64_t before = ticks_now();

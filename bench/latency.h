@@ -20,6 +20,10 @@ void latency_close(struct histogram *histograms); /* adds them to the run's, of 
 
 void latency_end(struct result *result); /* hands the run's over, with the length of a tick */
 
+/* For calls that have no function here. */
+uint64_t latency_clock(void);
+void latency_add(struct histogram *histograms, enum latency_kind kind, uint64_t since);
+
 void *timed_malloc(struct histogram *histograms, size_t size);
 void *timed_calloc(struct histogram *histograms, size_t count, size_t size);
 void *timed_realloc(struct histogram *histograms, void *block, size_t size);

@@ -32,10 +32,27 @@ slaballoc_bench_SOURCES = \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/runner.c \
+	%D%/scenario_aligned.c \
+	%D%/scenario_cache.c \
+	%D%/scenario_calloc.c \
+	%D%/scenario_churn.c \
+	%D%/scenario_cross.c \
+	%D%/scenario_fixed.c \
+	%D%/scenario_grow.c \
+	%D%/scenario_idle.c \
+	%D%/scenario_kv.c \
 	%D%/scenario_large.c \
+	%D%/scenario_larson.c \
+	%D%/scenario_mstress.c \
 	%D%/scenario_multi.c \
+	%D%/scenario_pareto.c \
+	%D%/scenario_phase.c \
+	%D%/scenario_pin.c \
+	%D%/scenario_request.c \
 	%D%/scenario_single.c \
 	%D%/scenario_stress.c \
+	%D%/scenario_tree.c \
+	%D%/scenario_xmalloc.c \
 	%D%/scenarios.c \
 	%D%/scenarios.h \
 	%D%/stats.c \

@@ -40,7 +40,7 @@ static void print_help(void)
           "      --live=BYTES       live set, over all threads\n"
           "      --size=A[..B]      sizes of blocks, bytes, where a scenario lets them be chosen\n"
           "      --seed=N           start of the random numbers (default 1)\n"
-          "      --quick            an eighth of the calls, 3 runs\n"
+          "      --quick            a tenth of the calls, 3 runs\n"
           "      --sweep=PARAM=A..B each scenario with PARAM, threads or live, doubled from A to B\n"
           "      --latency          also how long single calls take\n"
           "N may end in K, M, G or T (powers of 1000; of 1024 for BYTES, A and B).\n"
@@ -195,7 +195,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 
 static struct params job_params(const struct options *options, const struct scenario *scenario)
 {
-    enum { QUICK_PART = 8 };
+    enum { QUICK_PART = 10 };
     struct params params = scenario_params(scenario, &options->user, options->given);
 
     if (options->compare.quick && !options->given[PARAM_OPS] && params.ops >= QUICK_PART) {

@@ -65,7 +65,7 @@ static void put_header(FILE *file, const struct results *results)
     put_text(file, machine.libc);
     fprintf(file, ".<br>Medians of %u run%s, interleaved%s.</p>\n<ul>\n", results->compare->repeat,
             results->compare->repeat == 1 ? "" : "s",
-            results->compare->quick ? "; quick: an eighth of the calls" : "");
+            results->compare->quick ? "; quick: a tenth of the calls" : "");
     for (size_t i = 0; i < results->alloc_count; i++) {
         const struct alloc *alloc = &results->compare->allocs.items[i];
         fputs("<li><b>", file);

@@ -63,6 +63,6 @@ const struct scenario scenario_large = {
     .summary = "blocks of 32 KiB-16 MiB, each page touched, random replacement and realloc growth",
     .source = "own; sizes as in malloc-large of mimalloc-bench (Leijen)",
     .brief = true,
-    .defaults = {.threads = 1, .ops = 1200, .live = 64 << 20, .seed = 1},
+    .defaults = {.threads = 1, .ops = 2300, .live = 64 << 20, .seed = 1},
     .run = large_run,
 };

@@ -93,6 +93,6 @@ const struct scenario scenario_multi = {
     .summary = "threads with own live sets of mixed sizes; 1 block in 8 is freed by another thread",
     .source = "own; hand-over as in mstress of mimalloc-bench (Leijen)",
     .brief = true,
-    .defaults = {.threads = 0, .ops = 14000000, .live = 8 << 20, .seed = 1},
+    .defaults = {.threads = 0, .ops = 49000000, .live = 8 << 20, .seed = 1},
     .run = multi_run,
 };

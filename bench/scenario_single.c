@@ -38,6 +38,6 @@ const struct scenario scenario_single = {
     .source = "own; the replacement loop of many synthetic tests since Zorn and Grunwald (1994)",
     .one_thread = true,
     .brief = true,
-    .defaults = {.threads = 1, .ops = 8000000, .live = 4 << 20, .seed = 1},
+    .defaults = {.threads = 1, .ops = 36000000, .live = 4 << 20, .seed = 1},
     .run = single_run,
 };

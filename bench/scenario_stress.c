@@ -190,6 +190,6 @@ const struct scenario scenario_stress = {
     .name = "stress",
     .summary = "threads, random malloc/calloc/realloc/aligned/free of 1 B-64 KiB, every byte verified",
     .source = "own",
-    .defaults = {.threads = 0, .ops = 800000, .live = 16 << 20, .seed = 1},
+    .defaults = {.threads = 0, .ops = 2500000, .live = 16 << 20, .seed = 1},
     .run = stress_run,
 };

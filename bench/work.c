@@ -167,6 +167,38 @@ void block_check(const unsigned char *block, size_t size, unsigned char mark)
     }
 }
 
+struct parcel *parcel_make(struct worker *worker, size_t size)
+{
+    struct parcel *parcel = worker_malloc(worker, size);
+
+    block_touch((unsigned char *)parcel, size, (unsigned char)size);
+    parcel->next = NULL;
+    parcel->size = size;
+    worker->check += size;
+    return parcel;
+}
+
+void parcel_check(const struct parcel *parcel)
+{
+    const unsigned char *bytes = (const unsigned char *)parcel;
+    size_t size = parcel->size;
+
+    if (size < sizeof(*parcel) || (size > sizeof(*parcel) && bytes[size - 1] != (unsigned char)size)) {
+        work_fail("contents of a block changed");
+    }
+}
+
+void parcel_drop(struct worker *worker, struct parcel *parcel)
+{
+    parcel_check(parcel);
+    worker_free(worker, parcel);
+}
+
+struct parcel *parcel_swap(_Atomic(struct parcel *) *place, struct parcel *parcel)
+{
+    return atomic_exchange_explicit(place, parcel, memory_order_acq_rel);
+}
+
 void slot_fill(struct worker *worker, struct slot *slot, size_t size)
 {
     slot->size = size;
@@ -190,6 +222,31 @@ uint64_t slots_bytes(const struct slot *slots, size_t count)
         sum += slots[i].block != NULL ? slots[i].size : 0;
     }
     return sum;
+}
+
+struct errand {
+    struct worker *worker;
+    void (*work)(struct worker *worker);
+};
+
+static void *errand_run(void *arg)
+{
+    const struct errand *errand = arg;
+
+    errand->work(errand->worker);
+    return NULL;
+}
+
+void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker))
+{
+    struct errand errand = {worker, work};
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, errand_run, &errand);
+
+    if (error != 0) {
+        work_fail("cannot start a thread: %s", strerror(error));
+    }
+    pthread_join(thread, NULL);
 }
 
 void worker_pause(struct worker *worker, unsigned millis)

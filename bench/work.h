@@ -109,6 +109,9 @@ size_t worker_slots(const struct worker *worker, size_t mean_size);
  */
 void worker_settle(struct worker *worker, uint64_t live);
 
+/* Runs work in a thread made for it, which has ended before this returns. */
+void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker));
+
 /* Sleeps; the time is not part of the work. */
 void worker_pause(struct worker *worker, unsigned millis);
 
@@ -178,6 +181,19 @@ _Noreturn void work_fail(const char *format, ...) __attribute__((format(printf, 
  */
 void block_touch(unsigned char *block, size_t size, unsigned char mark);
 void block_check(const unsigned char *block, size_t size, unsigned char mark);
+
+/* A block that knows its size: for scenarios where blocks wander.  Sizes of 16 and more. */
+struct parcel {
+    struct parcel *next;
+    size_t size;
+};
+
+struct parcel *parcel_make(struct worker *worker, size_t size);
+void parcel_check(const struct parcel *parcel);
+void parcel_drop(struct worker *worker, struct parcel *parcel); /* checks and frees */
+
+/* Swaps a block with what lies in a place of the board, an array shared by all threads. */
+struct parcel *parcel_swap(_Atomic(struct parcel *) *place, struct parcel *parcel);
 
 /* A block and its size, as a scenario's slot: filled and emptied with the two above. */
 struct slot {
