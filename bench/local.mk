@@ -29,6 +29,12 @@ slaballoc_bench_SOURCES = \
 	%D%/program.c \
 	%D%/progress.c \
 	%D%/progress.h \
+	%D%/record.c \
+	%D%/recorder.h \
+	%D%/replay.c \
+	%D%/replay.h \
+	%D%/replay_child.c \
+	%D%/replay_plan.c \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/runner.c \
@@ -55,15 +61,40 @@ slaballoc_bench_SOURCES = \
 	%D%/scenario_xmalloc.c \
 	%D%/scenarios.c \
 	%D%/scenarios.h \
+	%D%/show.c \
 	%D%/stats.c \
 	%D%/stats.h \
 	%D%/sweep.c \
 	%D%/sweep.h \
 	%D%/table.c \
+	%D%/trace.c \
+	%D%/trace.h \
+	%D%/trace_file.c \
+	%D%/trace_file.h \
+	%D%/trace_order.c \
 	%D%/work.c \
 	%D%/work.h
-slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE -DSLA_DROPIN_PATH='"$(dropin_path)"'
+slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE -DSLA_DROPIN_PATH='"$(dropin_path)"' \
+	-DSLA_RECORDER_PATH='"$(pkglibdir)/libslaballoc-record.so"'
 slaballoc_bench_LDADD = -lm $(DL_LIBS) $(PTHREAD_LIBS)
+
+# What 'record' preloads: no part of the allocator, and not to be linked to.
+if BENCH
+if PRELOAD_SHARED
+pkglib_LTLIBRARIES = libslaballoc-record.la
+endif
+endif
+libslaballoc_record_la_SOURCES = \
+	%D%/recorder.c \
+	%D%/recorder.h \
+	%D%/recorder_writer.c \
+	%D%/recorder_writer.h \
+	%D%/trace.c \
+	%D%/trace.h
+libslaballoc_record_la_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE
+libslaballoc_record_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
+libslaballoc_record_la_LIBADD = $(DL_LIBS) $(PTHREAD_LIBS) $(ATOMIC_LIBS)
+libslaballoc_record_la_LDFLAGS = $(AM_LDFLAGS) $(LIB_LDFLAGS) -module -avoid-version -shared
 
 # By the name with the number: the plain .so link is often in a package for developers.
 dropin_path = $(libdir)/libslaballoc-malloc.so.$(SLA_SONUMBER)
