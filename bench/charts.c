@@ -81,7 +81,7 @@ static const char *chart_begin(struct drawing *drawing, const char *kind, size_t
     fprintf(drawing->script,
             "reset\nload 'style.gp'\nset terminal svg size %s font 'sans-serif,%d' background rgb 'white'\n"
             "set output '%s.svg'\nset title '%s' noenhanced\n",
-            small ? "400,280" : "1200,420", small ? 11 : 13, chart->file, chart->title);
+            small ? "400,310" : "1200,420", small ? 11 : 13, chart->file, chart->title);
     return chart->file;
 }
 
@@ -175,7 +175,7 @@ static void draw_series(struct drawing *drawing, size_t job)
               drawing->script);
         return;
     }
-    fputs("set yrange [0:*]\nset key bottom right\n", drawing->script);
+    fputs("set yrange [0:*]\nset key below\n", drawing->script);
     plot_blocks(drawing, name, any, "lines");
 }
 
@@ -209,7 +209,7 @@ static void draw_latency(struct drawing *drawing, size_t job, size_t kind)
         fputs(any[i] ? "\n\n" : "", data);
     }
     close_data(drawing, data);
-    fputs("set logscale xy\nset key top left\nset format y '10^{%L}'\n"
+    fputs("set logscale xy\nset key below\nset format y '10^{%L}'\n"
           "set xtics ('0' 1, '90' 10, '99' 100, '99.9' 1e3, '99.99' 1e4, '99.999' 1e5, '99.9999' 1e6)\n",
           drawing->script);
     plot_blocks(drawing, name, any, "lines");
@@ -258,7 +258,7 @@ static void draw_scaling(struct drawing *drawing, size_t first, bool overhead)
         drawing->charts->count--; /* never plotted: its output stays unset */
         return;
     }
-    fputs("set logscale x 2\nset yrange [0:*]\nset key top left\n", drawing->script);
+    fputs("set logscale x 2\nset yrange [0:*]\nset key below\n", drawing->script);
     plot_blocks(drawing, name, any, "linespoints");
 }
 

@@ -172,6 +172,16 @@ static void row_add(struct row *row, const struct run *run, const struct run *ex
     row->clock_nanos = run->clock_nanos;
 }
 
+const char *job_label(const struct compare *compare, const struct job *job, char label[LABEL_MAX])
+{
+    if (compare->sweep_live) {
+        snprintf(label, LABEL_MAX, "%s %.4gM", job->name, (double)job->params.live / (1 << 20));
+    } else {
+        snprintf(label, LABEL_MAX, "%s", job->name);
+    }
+    return label;
+}
+
 double row_median(const struct row *row, enum metric metric)
 {
     return stats_quantile(row->values[metric], row->runs, 0.5);

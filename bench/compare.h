@@ -120,6 +120,10 @@ struct row {
     bool best_time, best_memory;
 };
 
+/* The job's name, and what distinguishes it in a sweep over live sets. */
+enum { LABEL_MAX = 80 };
+const char *job_label(const struct compare *compare, const struct job *job, char label[LABEL_MAX]);
+
 static inline bool row_unsure(const struct row *row)
 {
     return !row->best_time && !(row->time.low > 1);

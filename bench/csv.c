@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -65,9 +66,13 @@ static void print_figures(const struct row *row)
     print_number(row_overhead(row), 4);
 }
 
-/* A program's name may have anything in it. */
+/* The name of a program or a trace may have anything in it. */
 static void print_name(const char *name)
 {
+    if (strpbrk(name, "\",\n\r") == NULL) {
+        fputs(name, stdout);
+        return;
+    }
     putchar('"');
     for (; *name != '\0'; name++) {
         if (*name == '"') {
@@ -82,11 +87,7 @@ static void print_row(const struct row *row)
 {
     const struct params *params = &row->job->params;
 
-    if (row->job->kind == JOB_PROGRAM) {
-        print_name(row->job->name);
-    } else {
-        fputs(row->job->name, stdout);
-    }
+    print_name(row->job->name);
     printf(",%s,%s,%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64, row->alloc->name, row->failed ? "failed" : "ok",
            row->runs, params->threads, params->live, params->seed);
     if (!row->failed) {

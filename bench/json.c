@@ -25,7 +25,7 @@ static const char *const metric_names[METRIC_COUNT] = {
     [METRIC_RSS_LIVE] = "resident_for_live_bytes",
 };
 
-/* Bytes above 127 go out as they are if they can be UTF-8, else as a question mark would. */
+/* Bytes above 127 go out as characters of Latin-1: not what UTF-8 means by them, but always valid. */
 static void print_string(const char *text)
 {
     putchar('"');

@@ -132,8 +132,9 @@ static void put_table(FILE *file, const struct results *results)
     for (size_t i = 0; i < results->job_count * results->alloc_count; i++) {
         const struct row *row = &results->rows[i];
         bool first = i % results->alloc_count == 0;
+        char label[LABEL_MAX];
         fprintf(file, "<tr%s><td class=\"l\">", first ? " class=\"first\"" : "");
-        put_text(file, first ? row->job->name : "");
+        put_text(file, first ? job_label(results->compare, row->job, label) : "");
         fprintf(file, "</td><td>%" PRIu64 "</td><td class=\"l\">", row->job->params.threads);
         put_text(file, row->alloc->name);
         fputs("</td>", file);
@@ -167,9 +168,11 @@ static void put_latencies(FILE *file, const struct results *results)
             if (!(latency->calls > 0)) {
                 continue;
             }
-            fprintf(file, "<tr><td class=\"l\">%s</td><td class=\"l\">%s</td><td class=\"l\">%s</td><td>%.0f</td>",
-                    row->job->kind == JOB_INTERNAL ? row->job->name : "", latency_names[k], row->alloc->name,
-                    latency->calls);
+            char label[LABEL_MAX];
+            fputs("<tr><td class=\"l\">", file);
+            put_text(file, job_label(results->compare, row->job, label));
+            fprintf(file, "</td><td class=\"l\">%s</td><td class=\"l\">%s</td><td>%.0f</td>", latency_names[k],
+                    row->alloc->name, latency->calls);
             for (size_t p = 0; p < PERCENTILES; p++) {
                 fprintf(file, "<td>%.0f</td>", latency->at[p]);
             }

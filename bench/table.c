@@ -30,9 +30,10 @@ static void print_marked(bool best, const char *text)
 static int name_width(const struct results *results)
 {
     size_t width = NAME_WIDTH;
+    char label[LABEL_MAX];
 
     for (size_t i = 0; i < results->job_count; i++) {
-        size_t length = strlen(results->jobs[i].name);
+        size_t length = strlen(job_label(results->compare, &results->jobs[i], label));
         width = length > width ? length : width;
     }
     return (int)(width < 40 ? width : 40);
@@ -79,13 +80,13 @@ static void print_ratios(const struct row *row)
 static void print_row(const struct results *results, const struct row *row, bool name_job)
 {
     const struct job *job = row->job;
-    char threads[16] = "";
+    char threads[16] = "", label[LABEL_MAX];
 
     if (job->params.threads != 0) {
         snprintf(threads, sizeof(threads), "%u", (unsigned)job->params.threads);
     }
-    printf("%-*s %4s %-*s ", name_width(results), name_job ? job->name : "", threads, ALLOC_WIDTH,
-           row->alloc->name);
+    printf("%-*s %4s %-*s ", name_width(results), name_job ? job_label(results->compare, job, label) : "",
+           threads, ALLOC_WIDTH, row->alloc->name);
     if (row->failed) {
         printf("failed: %s\n", row->why);
         return;
