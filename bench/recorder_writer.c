@@ -259,6 +259,13 @@ void recorder_put_tick(struct writer *w)
     w->micros += tick.micros;
 }
 
+void recorder_end_epoch(struct writer *w)
+{
+    if (w->at != NULL) {
+        recorder_put_tick(w);
+    }
+}
+
 /* --- beginning ------------------------------------------------------------- */
 
 static bool write_head(void)

@@ -77,6 +77,7 @@ void recorder_begin(void);
 struct writer *recorder_start_thread(void);
 bool recorder_next_chunk(struct writer *w); /* false: recording has ended */
 void recorder_put_tick(struct writer *w);
+void recorder_end_epoch(struct writer *w);
 
 /* NULL: this call is not to be noted. */
 static inline struct writer *enter(void)
@@ -185,6 +186,9 @@ static inline struct writer *note_given(struct trace_record *record, const void 
     if (LIKELY(w != NULL)) {
         name_object(record, w, block, find_object(block, take));
         put_call(w, record, NULL);
+        if (UNLIKELY(!take && record->object == TRACE_FOREIGN)) {
+            recorder_end_epoch(w); /* whoever takes the object later does so in a later epoch */
+        }
     }
     return w;
 }

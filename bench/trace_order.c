@@ -240,26 +240,38 @@ static size_t maker_of(const struct trace_order *order, size_t thread)
 }
 
 /*
- * The thread whose call comes next: the one of the lowest epoch, unless it
- * waits for an object that another has still to make in that epoch.
+ * From the thread of the lowest epoch to the one whose call must come before
+ * its own: who has still to make, in that epoch, the object it was given.  If
+ * patient, also who has made it and may in that epoch still have used it.
+ * thread_count: they wait in a circle.
  */
-static size_t choose(const struct trace_order *order)
+static size_t choose_by(const struct trace_order *order, bool patient)
 {
     size_t chosen = order->heap[0];
+    size_t most = patient && order->thread_count > 8 ? 8 : order->thread_count;
 
-    for (size_t steps = 0; steps < order->thread_count; steps++) {
+    for (size_t steps = 0; steps < most; steps++) {
         const struct trace_thread *thread = &order->threads[chosen];
         size_t maker = maker_of(order, chosen);
         if (maker == order->thread_count || maker == chosen) {
             return chosen;
         }
         const struct trace_thread *other = &order->threads[maker];
-        if (!other->more || other->made > thread->next.number || other->cursor.epoch > thread->cursor.epoch) {
+        if (!other->more || other->cursor.epoch > thread->cursor.epoch ||
+            (!patient && other->made > thread->next.number)) {
             return chosen;
         }
         chosen = maker;
     }
-    return order->heap[0]; /* they wait in a circle: a damaged trace */
+    return order->thread_count;
+}
+
+static size_t choose(const struct trace_order *order)
+{
+    size_t chosen = choose_by(order, true);
+
+    chosen = chosen < order->thread_count ? chosen : choose_by(order, false);
+    return chosen < order->thread_count ? chosen : order->heap[0]; /* a damaged trace */
 }
 
 static void take_object(struct trace_order *order, struct trace_event *event)
