@@ -130,6 +130,7 @@ __attribute__((weak)) int show_main(int argc, char **argv);
 /* --- fail.c ------------------------------------------------------------- */
 
 _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void exit_printed(void); /* EXIT_ROW_FAILED if what was printed could not be written */
 void *must_alloc(size_t count, size_t size); /* zeroed, never NULL */
 
 #endif

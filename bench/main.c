@@ -176,13 +176,13 @@ static void parse_options(struct options *options, int argc, char **argv)
             exit(EXIT_USAGE);
         case 'h':
             print_help();
-            exit(fflush(stdout) != 0);
+            exit_printed();
         case 'l':
             print_list();
-            exit(fflush(stdout) != 0);
+            exit_printed();
         case 'V':
             puts(PROGRAM " (slaballoc) " SLA_VERSION_STRING);
-            exit(fflush(stdout) != 0);
+            exit_printed();
         default:
             handle_option(options, option);
         }

@@ -43,7 +43,7 @@ static void program_options(struct compare *compare, struct job *job, int argc, 
     while ((option = getopt_long(argc, argv, "+h" COMPARE_SHORT_OPTIONS, long_options, NULL)) != -1) {
         if (option == 'h') {
             print_help();
-            exit(fflush(stdout) != 0);
+            exit_printed();
         } else if (option == OPT_INPUT) {
             job->input = optarg;
         } else if (option == OPT_OUTPUT) {
