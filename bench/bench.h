@@ -117,15 +117,14 @@ int child_main(int argc, char **argv);
 
 /* What internal jobs run: argv[0] is the kind.  They end with work_fail() or fill outcome. */
 void scenario_child(int argc, char **argv, struct outcome *outcome);
-__attribute__((weak)) void replay_child(int argc, char **argv, struct outcome *outcome);
+void replay_child(int argc, char **argv, struct outcome *outcome);
 
 /* --- commands: argv[0] is the program, options begin at argv[1] --------- */
 
 int program_main(int argc, char **argv);
-/* Weak until a build has them. */
-__attribute__((weak)) int record_main(int argc, char **argv);
-__attribute__((weak)) int replay_main(int argc, char **argv);
-__attribute__((weak)) int show_main(int argc, char **argv);
+int record_main(int argc, char **argv);
+int replay_main(int argc, char **argv);
+int show_main(int argc, char **argv);
 
 /* --- fail.c ------------------------------------------------------------- */
 

@@ -249,7 +249,7 @@ int main(int argc, char **argv)
         return child_main(argc, argv);
     }
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0 && commands[i].run != NULL) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
             argv[1] = argv[0];
             return commands[i].run(argc - 1, argv + 1);
         }
