@@ -135,7 +135,7 @@ EXPORT void *calloc(size_t count, size_t size)
     return made;
 }
 
-static void free_as(struct trace_record record, void *block)
+static inline __attribute__((always_inline)) void free_as(struct trace_record record, void *block)
 {
     if (UNLIKELY(is_bootstrap(block) || !have_next())) {
         return;
@@ -176,7 +176,8 @@ static void *bootstrap_realloc(void *block, size_t size)
 }
 
 /* The object changes hands while next has it, so its name is taken before and the record is written after. */
-static void *realloc_as(struct trace_record record, void *block, size_t size)
+static inline __attribute__((always_inline)) void *realloc_as(struct trace_record record, void *block,
+                                                              size_t size)
 {
     struct writer *w = enter();
     uint64_t name = w == NULL ? 0 : find_object(block, true);

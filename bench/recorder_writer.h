@@ -24,7 +24,7 @@ extern uint64_t **recorder_root[(size_t)1 << ROOT_BITS];
 void *recorder_grow_map(void **at, size_t bytes);
 
 /* The entry of an address; NULL if there is none, and none could be or was to be made. */
-static inline uint64_t *entry_of(const void *block, bool make)
+static inline __attribute__((always_inline)) uint64_t *entry_of(const void *block, bool make)
 {
     uintptr_t grain = (uintptr_t)block >> GRAIN_BITS;
     uintptr_t top = grain >> LEAF_BITS >> INNER_BITS;
@@ -117,7 +117,7 @@ static inline void put_epoch(struct writer *w)
 /* --- noting a call --------------------------------------------------------- */
 
 /* Whose object this is, which from now on is nobody's if take. */
-static inline uint64_t find_object(const void *block, bool take)
+static inline __attribute__((always_inline)) uint64_t find_object(const void *block, bool take)
 {
     uint64_t *entry = block == NULL ? NULL : entry_of(block, false);
     uint64_t name = entry == NULL ? 0 : *entry;
@@ -128,7 +128,7 @@ static inline uint64_t find_object(const void *block, bool take)
     return name;
 }
 
-static inline void set_object(const void *block, uint64_t name)
+static inline __attribute__((always_inline)) void set_object(const void *block, uint64_t name)
 {
     uint64_t *entry = entry_of(block, true);
 
@@ -137,8 +137,8 @@ static inline void set_object(const void *block, uint64_t name)
     }
 }
 
-static inline void name_object(struct trace_record *record, const struct writer *w, const void *block,
-                               uint64_t name)
+static inline __attribute__((always_inline)) void
+name_object(struct trace_record *record, const struct writer *w, const void *block, uint64_t name)
 {
     uint32_t thread = (uint32_t)(name >> TRACE_NUMBER_BITS) - 1;
 
@@ -156,7 +156,8 @@ static inline void name_object(struct trace_record *record, const struct writer 
 }
 
 /* Writes the record, and names the object that the call made. */
-static inline void put_call(struct writer *w, const struct trace_record *record, const void *made)
+static inline __attribute__((always_inline)) void
+put_call(struct writer *w, const struct trace_record *record, const void *made)
 {
     if (UNLIKELY(w->at >= w->end) && !recorder_next_chunk(w)) {
         recorder_self = &recorder_nobody;
@@ -170,7 +171,8 @@ static inline void put_call(struct writer *w, const struct trace_record *record,
 }
 
 /* The end of a call that makes an object.  w is what enter gave. */
-static inline void note_made(struct writer *w, const struct trace_record *record, const void *made)
+static inline __attribute__((always_inline)) void
+note_made(struct writer *w, const struct trace_record *record, const void *made)
 {
     if (LIKELY(w != NULL)) {
         put_call(w, record, made);
@@ -179,7 +181,8 @@ static inline void note_made(struct writer *w, const struct trace_record *record
 }
 
 /* The begin of a call that is given an object; leave(w) ends it, unless w is NULL. */
-static inline struct writer *note_given(struct trace_record *record, const void *block, bool take)
+static inline __attribute__((always_inline)) struct writer *note_given(struct trace_record *record,
+                                                                       const void *block, bool take)
 {
     struct writer *w = enter();
 

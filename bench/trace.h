@@ -93,7 +93,7 @@ struct trace_record {
     uint64_t delta, micros; /* how many epochs, and microseconds, later */
 };
 
-static inline uint8_t *trace_put_number(uint8_t *at, uint64_t value)
+static inline __attribute__((always_inline)) uint8_t *trace_put_number(uint8_t *at, uint64_t value)
 {
     while (value >= 128) {
         *at++ = (uint8_t)(value | 128);
@@ -104,11 +104,14 @@ static inline uint8_t *trace_put_number(uint8_t *at, uint64_t value)
 }
 
 /*
+ * Inlined always: where the kind is known, little of it is left.
+ *
  * Writes a record where TRACE_RECORD_MAX bytes are free and returns its end.
  * produced is how many objects the thread has made.  The first byte is written
  * last: a process may be killed at any moment, and zero means nothing here.
  */
-static inline uint8_t *trace_put(uint8_t *at, const struct trace_record *r, uint64_t produced)
+static inline __attribute__((always_inline)) uint8_t *trace_put(uint8_t *at, const struct trace_record *r,
+                                                                uint64_t produced)
 {
     uint8_t shape = trace_shape[r->kind];
     uint8_t *start = at++;
