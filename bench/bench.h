@@ -24,8 +24,9 @@ struct params {
     uint64_t threads; /* 0 in defaults: one per processor */
     uint64_t ops;     /* calls of the allocator, over all threads; 0 if millis is given */
     uint64_t millis;  /* run for this long instead */
-    uint64_t live;    /* bytes held at a time, over all threads */
+    uint64_t live;    /* bytes held at a time, over all threads; 0: not a matter of this one */
     uint64_t seed;
+    uint64_t size_min, size_max; /* of blocks; 0: a distribution of the scenario's own */
 };
 
 enum param_unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS };
@@ -37,19 +38,32 @@ struct param_info {
     uint64_t min, max;
 };
 
-enum { PARAM_THREADS, PARAM_OPS, PARAM_SECONDS, PARAM_LIVE, PARAM_SEED, PARAM_COUNT };
+enum {
+    PARAM_THREADS,
+    PARAM_OPS,
+    PARAM_SECONDS,
+    PARAM_LIVE,
+    PARAM_SEED,
+    PARAM_SIZE_MIN,
+    PARAM_SIZE_MAX,
+    PARAM_COUNT
+};
 extern const struct param_info param_table[PARAM_COUNT];
 
 /* The value of text in the parameter's unit; false if it is malformed or out of range. */
 bool param_parse(const struct param_info *info, const char *text, uint64_t *value);
 uint64_t *param_field(struct params *params, const struct param_info *info);
 
+/* "A..B" or "A" in the parameter's unit, A <= B. */
+bool param_parse_range(const struct param_info *info, const char *text, uint64_t *low, uint64_t *high);
+
 /* --- scenarios --------------------------------------------------------- */
 
 struct outcome {
     uint64_t ops;   /* calls made */
     uint64_t check; /* a sum over the work done: the same under every allocator */
-    uint64_t nanos; /* wall time of the work alone */
+    uint64_t nanos; /* wall time of the work alone, pauses not counted */
+    uint64_t live, rss_live; /* bytes asked for and held at one moment, and resident then for them */
 };
 
 struct scenario {
@@ -57,6 +71,8 @@ struct scenario {
     const char *summary; /* one line, for --list */
     const char *source;  /* where the pattern comes from */
     bool one_thread;     /* --threads does not apply */
+    bool own_sizes;      /* --size does not apply */
+    bool brief;          /* among those of a run without arguments */
     struct params defaults;
     void (*run)(const struct params *params, struct outcome *outcome);
 };
@@ -89,60 +105,31 @@ void alloc_clear(struct alloc_list *list);
 /* The drop-in to measure: option, else $SLABALLOC_LIBRARY, else where it was installed. */
 const char *alloc_dropin(const char *option);
 
-/* --- runner.c: one run in one process ---------------------------------- */
-
-struct run {
-    bool ok;
-    char why[120]; /* if not ok */
-    uint64_t ops, check;
-    double wall, user, sys; /* seconds */
-    double peak;            /* bytes */
-};
-
-void runner_init(void);
-void runner_run(const struct scenario *scenario, const struct params *params, const struct alloc *alloc,
-                unsigned timeout, struct run *run);
+/* All that are installed where the loader looks and that are not in the list. */
+void alloc_add_installed(struct alloc_list *list);
 
 /* --- child.c: the process that is measured ----------------------------- */
 
 #define CHILD_OPTION "--child"
-enum { CHILD_FD = 3 }; /* where the result goes */
+enum { CHILD_FD = 3 }; /* the file of struct result */
 
 int child_main(int argc, char **argv);
 
-/* --- rows and output.c ------------------------------------------------- */
+/* What internal jobs run: argv[0] is the kind.  They end with work_fail() or fill outcome. */
+void scenario_child(int argc, char **argv, struct outcome *outcome);
+void replay_child(int argc, char **argv, struct outcome *outcome);
 
-/* All runs of one scenario under one allocator. */
-struct row {
-    const struct scenario *scenario;
-    const struct alloc *alloc;
-    struct params params;
-    unsigned runs; /* good ones */
-    bool failed;
-    char why[120];
-    uint64_t check;
-    double ops;
-    double *wall, *user, *sys, *cpu, *peak, *cost; /* per run; cost is nanoseconds a call */
-};
+/* --- commands: argv[0] is the program, options begin at argv[1] --------- */
 
-struct output {
-    bool csv;
-    size_t scenarios;
-    const struct alloc_list *allocs; /* ratios refer to the first */
-    struct ratios {
-        double *time, *peak; /* one per scenario in which both were good */
-        size_t count;
-    } *ratios; /* per allocator */
-};
+int program_main(int argc, char **argv);
+int record_main(int argc, char **argv);
+int replay_main(int argc, char **argv);
+int show_main(int argc, char **argv);
 
-void output_begin(struct output *out, bool csv, unsigned repeat, size_t scenarios,
-                  const struct alloc_list *allocs);
-void output_scenario(struct output *out, struct row *rows); /* one row per allocator; sorts their values */
-void output_end(struct output *out);
-
-/* --- main.c ------------------------------------------------------------ */
+/* --- fail.c ------------------------------------------------------------- */
 
 _Noreturn void usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void exit_printed(void); /* EXIT_ROW_FAILED if what was printed could not be written */
 void *must_alloc(size_t count, size_t size); /* zeroed, never NULL */
 
 #endif

@@ -1,21 +1,31 @@
 /*
  * child.c: the process that is measured.  Its arguments are
  *
- *     --child SCENARIO preload|- threads ops millis live seed
+ *     --child preload|- latency|- KIND ARGUMENT...
  *
- * and its answer is one line on CHILD_FD: "ops=N check=N nanos=N", or
- * "error=..." (then the exit status is not 0).
+ * and its answer is the struct result in the file CHILD_FD.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "bench.h"
+#include "job.h"
 #include "work.h"
 
 #include <dlfcn.h>
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+static struct result *result;
+
+static const struct {
+    const char *name;
+    void (*run)(int argc, char **argv, struct outcome *outcome);
+} kinds[] = {
+    {"scenario", scenario_child},
+    {"replay", replay_child},
+};
 
 /*
  * The loader only warns about a library that it cannot preload, and a library
@@ -35,27 +45,37 @@ static void demand_preload(void)
     }
 }
 
+void work_fail(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(result->why, sizeof(result->why), format, args);
+    va_end(args);
+    result->state = RESULT_FAILED;
+    _exit(EXIT_ROW_FAILED);
+}
+
 int child_main(int argc, char **argv)
 {
-    struct params params = {0};
-    struct outcome outcome = {0};
-    const struct scenario *scenario = argc == 9 ? scenario_find(argv[2]) : NULL;
+    void (*run)(int, char **, struct outcome *) = NULL;
 
-    if (scenario == NULL) {
+    for (size_t i = 0; argc > 4 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        run = strcmp(argv[4], kinds[i].name) == 0 ? kinds[i].run : run;
+    }
+    result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED, CHILD_FD, 0);
+    if (run == NULL || result == MAP_FAILED) {
         usage_error(CHILD_OPTION " is not for use by hand");
     }
-    if (strcmp(argv[3], "preload") == 0) {
+    if (strcmp(argv[2], "preload") == 0) {
         demand_preload();
     }
-    params.threads = strtoull(argv[4], NULL, 10);
-    params.ops = strtoull(argv[5], NULL, 10);
-    params.millis = strtoull(argv[6], NULL, 10);
-    params.live = strtoull(argv[7], NULL, 10);
-    params.seed = strtoull(argv[8], NULL, 10);
-    scenario->run(&params, &outcome);
-
-    char line[100];
-    int length = snprintf(line, sizeof(line), "ops=%" PRIu64 " check=%" PRIu64 " nanos=%" PRIu64 "\n",
-                          outcome.ops, outcome.check, outcome.nanos);
-    return write(CHILD_FD, line, (size_t)length) == length ? 0 : EXIT_ROW_FAILED;
+    if (strcmp(argv[3], "latency") == 0) {
+        latency_begin();
+    }
+    run(argc - 4, argv + 4, &result->outcome);
+    latency_end(result);
+    result->rss_end = work_resident();
+    result->state = RESULT_DONE;
+    return 0;
 }

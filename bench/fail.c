@@ -22,6 +22,15 @@ void usage_error(const char *format, ...)
     exit(EXIT_USAGE);
 }
 
+void exit_printed(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs(PROGRAM ": cannot write to standard output\n", stderr);
+        exit(EXIT_ROW_FAILED);
+    }
+    exit(0);
+}
+
 void *must_alloc(size_t count, size_t size)
 {
     void *block = calloc(count, size);

@@ -16,6 +16,8 @@ const struct param_info param_table[PARAM_COUNT] = {
     [PARAM_SECONDS] = {"seconds", offsetof(struct params, millis), UNIT_SECONDS, 10, 3600000},
     [PARAM_LIVE] = {"live", offsetof(struct params, live), UNIT_BYTES, 1024, (uint64_t)1 << 40},
     [PARAM_SEED] = {"seed", offsetof(struct params, seed), UNIT_COUNT, 0, UINT64_MAX},
+    [PARAM_SIZE_MIN] = {"size", offsetof(struct params, size_min), UNIT_BYTES, 16, (uint64_t)1 << 30},
+    [PARAM_SIZE_MAX] = {"size", offsetof(struct params, size_max), UNIT_BYTES, 16, (uint64_t)1 << 30},
 };
 
 uint64_t *param_field(struct params *params, const struct param_info *info)
@@ -69,4 +71,19 @@ bool param_parse(const struct param_info *info, const char *text, uint64_t *valu
                     ? parse_seconds(text, value)
                     : parse_scaled(text, info->unit == UNIT_BYTES ? 1024 : 1000, value);
     return good && *value >= info->min && *value <= info->max;
+}
+
+bool param_parse_range(const struct param_info *info, const char *text, uint64_t *low, uint64_t *high)
+{
+    char first[32];
+    const char *dots = strstr(text, "..");
+    size_t length = dots != NULL ? (size_t)(dots - text) : strlen(text);
+
+    if (length >= sizeof(first)) {
+        return false;
+    }
+    memcpy(first, text, length);
+    first[length] = '\0';
+    return param_parse(info, first, low) && param_parse(info, dots != NULL ? dots + 2 : first, high) &&
+           *low <= *high;
 }

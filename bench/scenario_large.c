@@ -10,25 +10,9 @@
 enum { SIZE_LOW_LOG2 = 15, SIZE_HIGH_LOG2 = 24, LARGE_MEAN = 3100 << 10 };
 static const size_t grown_max = (size_t)32 << 20;
 
-struct slot {
-    unsigned char *block;
-    size_t size;
-};
-
-static void slot_fill(struct worker *worker, struct slot *slot)
+static size_t large_size(struct rng *rng)
 {
-    slot->size = rng_size(&worker->rng, SIZE_LOW_LOG2, SIZE_HIGH_LOG2);
-    slot->block = work_block(malloc(slot->size), slot->size);
-    block_touch(slot->block, slot->size, (unsigned char)slot->size);
-    worker->check += slot->size;
-    worker->calls++;
-}
-
-static void slot_empty(struct worker *worker, struct slot *slot)
-{
-    block_check(slot->block, slot->size, (unsigned char)slot->size);
-    free(slot->block);
-    worker->calls++;
+    return rng_size(rng, SIZE_LOW_LOG2, SIZE_HIGH_LOG2);
 }
 
 /* By a quarter to double, and a new fill of the grown block's new part. */
@@ -37,13 +21,12 @@ static void slot_grow(struct worker *worker, struct slot *slot)
     size_t old = slot->size;
     size_t size = old + old / 4 + (size_t)rng_below(&worker->rng, old * 3 / 4);
 
-    slot->block = work_block(realloc(slot->block, size), size);
+    slot->block = worker_realloc(worker, slot->block, size);
     block_check(slot->block, old, (unsigned char)old);
     slot->block[0] = (unsigned char)size;
     block_touch(slot->block + old, size - old, (unsigned char)size);
     slot->size = size;
     worker->check += size;
-    worker->calls++;
 }
 
 static void large_work(struct worker *worker)
@@ -52,7 +35,7 @@ static void large_work(struct worker *worker)
     struct slot *slots = work_map(count * sizeof(*slots));
 
     for (size_t i = 0; i < count; i++) {
-        slot_fill(worker, &slots[i]);
+        slot_fill(worker, &slots[i], worker_size(worker, large_size));
     }
     while (worker_more(worker)) {
         struct slot *slot = &slots[rng_below(&worker->rng, count)];
@@ -60,9 +43,10 @@ static void large_work(struct worker *worker)
             slot_grow(worker, slot);
         } else {
             slot_empty(worker, slot);
-            slot_fill(worker, slot);
+            slot_fill(worker, slot, worker_size(worker, large_size));
         }
     }
+    worker_settle(worker, slots_bytes(slots, count));
     for (size_t i = 0; i < count; i++) {
         slot_empty(worker, &slots[i]);
     }
@@ -78,6 +62,7 @@ const struct scenario scenario_large = {
     .name = "large",
     .summary = "blocks of 32 KiB-16 MiB, each page touched, random replacement and realloc growth",
     .source = "own; sizes as in malloc-large of mimalloc-bench (Leijen)",
-    .defaults = {.threads = 1, .ops = 1200, .live = 64 << 20, .seed = 1},
+    .brief = true,
+    .defaults = {.threads = 1, .ops = 2300, .live = 64 << 20, .seed = 1},
     .run = large_run,
 };

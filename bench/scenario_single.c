@@ -7,40 +7,20 @@
 #include "scenarios.h"
 #include "work.h"
 
-struct slot {
-    unsigned char *block;
-    size_t size;
-};
-
-static void slot_fill(struct worker *worker, struct slot *slot)
-{
-    slot->size = rng_mixed_size(&worker->rng);
-    slot->block = work_block(malloc(slot->size), slot->size);
-    block_touch(slot->block, slot->size, (unsigned char)slot->size);
-    worker->check += slot->size;
-    worker->calls++;
-}
-
-static void slot_empty(struct worker *worker, struct slot *slot)
-{
-    block_check(slot->block, slot->size, (unsigned char)slot->size);
-    free(slot->block);
-    worker->calls++;
-}
-
 static void single_work(struct worker *worker)
 {
     size_t count = worker_slots(worker, MIXED_MEAN);
     struct slot *slots = work_map(count * sizeof(*slots));
 
     for (size_t i = 0; i < count; i++) {
-        slot_fill(worker, &slots[i]);
+        slot_fill(worker, &slots[i], worker_size(worker, rng_mixed_size));
     }
     while (worker_more(worker)) {
         struct slot *slot = &slots[rng_below(&worker->rng, count)];
         slot_empty(worker, slot);
-        slot_fill(worker, slot);
+        slot_fill(worker, slot, worker_size(worker, rng_mixed_size));
     }
+    worker_settle(worker, slots_bytes(slots, count));
     for (size_t i = 0; i < count; i++) {
         slot_empty(worker, &slots[i]);
     }
@@ -57,6 +37,7 @@ const struct scenario scenario_single = {
     .summary = "one thread, mixed sizes, random replacement in a live set",
     .source = "own; the replacement loop of many synthetic tests since Zorn and Grunwald (1994)",
     .one_thread = true,
-    .defaults = {.threads = 1, .ops = 8000000, .live = 4 << 20, .seed = 1},
+    .brief = true,
+    .defaults = {.threads = 1, .ops = 36000000, .live = 4 << 20, .seed = 1},
     .run = single_run,
 };

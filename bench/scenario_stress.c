@@ -14,7 +14,7 @@
 
 enum { STRESS_MEAN = 6 << 10, BOARD_SLOTS = 256, HAND_OVER_ONE_IN = 8 };
 
-struct slot {
+struct tagged {
     unsigned char *block;
     size_t size;
     uint64_t tag; /* what the contents are made from */
@@ -23,7 +23,7 @@ struct slot {
 /* Blocks on their way to another thread, which verifies and frees them. */
 struct board {
     pthread_mutex_t lock;
-    struct slot slots[BOARD_SLOTS];
+    struct tagged slots[BOARD_SLOTS];
 };
 
 static size_t stress_size(struct rng *rng)
@@ -37,7 +37,7 @@ static inline uint64_t pattern(uint64_t tag, size_t word)
 }
 
 /* Writes bytes from..size of the pattern; from is a multiple of 8 or the end of an older block. */
-static void slot_write(struct slot *slot, size_t from)
+static void tagged_write(struct tagged *slot, size_t from)
 {
     size_t i = from / 8 * 8;
 
@@ -51,7 +51,7 @@ static void slot_write(struct slot *slot, size_t from)
     }
 }
 
-static void slot_verify(const struct slot *slot, size_t size, const char *when)
+static void tagged_verify(const struct tagged *slot, size_t size, const char *when)
 {
     size_t i = 0;
     uint64_t wrong = 0;
@@ -87,75 +87,59 @@ static void check_zero(const unsigned char *block, size_t size)
     }
 }
 
-static unsigned char *block_aligned(struct rng *rng, size_t size)
-{
-    size_t alignment = (size_t)8 << rng_below(rng, 10); /* 8 .. 4096 */
-    void *block = NULL;
-
-    if (posix_memalign(&block, alignment, size) != 0) {
-        work_fail("out of memory for a block of %zu bytes aligned to %zu", size, alignment);
-    }
-    if ((uintptr_t)block % alignment != 0) {
-        work_fail("posix_memalign of %zu bytes: not aligned to %zu", size, alignment);
-    }
-    return block;
-}
-
-static void slot_fill(struct worker *worker, struct slot *slot)
+static void tagged_fill(struct worker *worker, struct tagged *slot)
 {
     uint64_t kind = rng_below(&worker->rng, 8);
-    size_t size = stress_size(&worker->rng);
+    size_t size = worker_size(worker, stress_size);
 
     if (kind < 5) {
-        slot->block = work_block(malloc(size), size);
+        slot->block = worker_malloc(worker, size);
     } else if (kind < 7) {
-        slot->block = work_block(calloc(1, size), size);
+        slot->block = worker_calloc(worker, size);
         check_zero(slot->block, size);
     } else {
-        slot->block = block_aligned(&worker->rng, size);
+        size_t alignment = (size_t)8 << rng_below(&worker->rng, 10); /* 8 .. 4096 */
+        slot->block = worker_aligned(worker, alignment, size);
     }
     slot->size = size;
     slot->tag = rng_next(&worker->rng);
-    slot_write(slot, 0);
+    tagged_write(slot, 0);
     worker->check += size ^ slot->tag;
-    worker->calls++;
 }
 
-static void slot_resize(struct worker *worker, struct slot *slot)
+static void tagged_resize(struct worker *worker, struct tagged *slot)
 {
     size_t old = slot->size;
-    size_t size = stress_size(&worker->rng);
+    size_t size = worker_size(worker, stress_size);
 
-    slot->block = work_block(realloc(slot->block, size), size);
+    slot->block = worker_realloc(worker, slot->block, size);
     slot->size = size;
-    slot_verify(slot, old < size ? old : size, "after realloc");
+    tagged_verify(slot, old < size ? old : size, "after realloc");
     if (size > old) {
-        slot_write(slot, old);
+        tagged_write(slot, old);
     }
     worker->check += size;
-    worker->calls++;
 }
 
-static void slot_empty(struct worker *worker, struct slot *slot)
+static void tagged_empty(struct worker *worker, struct tagged *slot)
 {
-    slot_verify(slot, slot->size, "before free");
-    free(slot->block);
+    tagged_verify(slot, slot->size, "before free");
+    worker_free(worker, slot->block);
     slot->block = NULL;
-    worker->calls++;
 }
 
-static void slot_hand_over(struct worker *worker, struct slot *slot)
+static void tagged_hand_over(struct worker *worker, struct tagged *slot)
 {
     struct board *board = worker->shared;
-    struct slot *place = &board->slots[rng_below(&worker->rng, BOARD_SLOTS)];
+    struct tagged *place = &board->slots[rng_below(&worker->rng, BOARD_SLOTS)];
 
     pthread_mutex_lock(&board->lock);
-    struct slot found = *place;
+    struct tagged found = *place;
     *place = *slot;
     pthread_mutex_unlock(&board->lock);
     slot->block = NULL;
     if (found.block != NULL) {
-        slot_empty(worker, &found);
+        tagged_empty(worker, &found);
     } else {
         worker->calls++; /* its free comes when the board is cleared */
     }
@@ -165,23 +149,23 @@ static void stress_work(struct worker *worker)
 {
     /* Half the slots are empty at a time. */
     size_t count = 2 * worker_slots(worker, STRESS_MEAN);
-    struct slot *slots = work_map(count * sizeof(*slots));
+    struct tagged *slots = work_map(count * sizeof(*slots));
 
     while (worker_more(worker)) {
-        struct slot *slot = &slots[rng_below(&worker->rng, count)];
+        struct tagged *slot = &slots[rng_below(&worker->rng, count)];
         if (slot->block == NULL) {
-            slot_fill(worker, slot);
+            tagged_fill(worker, slot);
         } else if (rng_below(&worker->rng, 4) == 0) {
-            slot_resize(worker, slot);
+            tagged_resize(worker, slot);
         } else if (rng_below(&worker->rng, HAND_OVER_ONE_IN) == 0) {
-            slot_hand_over(worker, slot);
+            tagged_hand_over(worker, slot);
         } else {
-            slot_empty(worker, slot);
+            tagged_empty(worker, slot);
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (slots[i].block != NULL) {
-            slot_empty(worker, &slots[i]);
+            tagged_empty(worker, &slots[i]);
         }
     }
     work_unmap(slots, count * sizeof(*slots));
@@ -195,7 +179,7 @@ static void stress_run(const struct params *params, struct outcome *outcome)
     workers_run(params, stress_work, board, outcome);
     for (size_t i = 0; i < BOARD_SLOTS; i++) {
         if (board->slots[i].block != NULL) {
-            slot_verify(&board->slots[i], board->slots[i].size, "at the end");
+            tagged_verify(&board->slots[i], board->slots[i].size, "at the end");
             free(board->slots[i].block);
         }
     }
@@ -206,6 +190,6 @@ const struct scenario scenario_stress = {
     .name = "stress",
     .summary = "threads, random malloc/calloc/realloc/aligned/free of 1 B-64 KiB, every byte verified",
     .source = "own",
-    .defaults = {.threads = 0, .ops = 800000, .live = 16 << 20, .seed = 1},
+    .defaults = {.threads = 0, .ops = 2500000, .live = 16 << 20, .seed = 1},
     .run = stress_run,
 };

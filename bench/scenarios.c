@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "scenarios.h"
-#include "bench.h"
+#include "work.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +17,27 @@ const struct scenario *const scenario_table[] = {
     &scenario_multi,
     &scenario_stress,
     &scenario_large,
+    &scenario_larson,
+    &scenario_larson_sized,
+    &scenario_xmalloc,
+    &scenario_cache_scratch,
+    &scenario_cache_thrash,
+    &scenario_mstress,
+    &scenario_pareto,
+    &scenario_cross,
+    &scenario_fixed,
+    &scenario_fixed_mt,
+    &scenario_vector,
+    &scenario_string,
+    &scenario_calloc,
+    &scenario_aligned,
+    &scenario_churn,
+    &scenario_phase,
+    &scenario_kv,
+    &scenario_tree,
+    &scenario_request,
+    &scenario_pin,
+    &scenario_idle,
     NULL,
 };
 
@@ -54,11 +77,51 @@ struct params scenario_params(const struct scenario *scenario, const struct para
         params.millis = user->millis;
         params.ops = 0;
     }
-    if (given[PARAM_LIVE]) {
+    if (given[PARAM_LIVE] && params.live != 0) {
         params.live = user->live;
+    }
+    if (given[PARAM_SIZE_MIN] && !scenario->own_sizes) {
+        params.size_min = user->size_min;
+        params.size_max = user->size_max;
     }
     if (given[PARAM_SEED]) {
         params.seed = user->seed;
     }
     return params;
+}
+
+void scenario_job(const struct scenario *scenario, const struct params *params, struct scenario_job *made)
+{
+    const uint64_t numbers[SCENARIO_NUMBERS] = {params->threads, params->ops,      params->millis,  params->live,
+                                                params->seed,    params->size_min, params->size_max};
+
+    made->argv[0] = "scenario";
+    made->argv[1] = scenario->name;
+    for (size_t i = 0; i < SCENARIO_NUMBERS; i++) {
+        snprintf(made->text[i], sizeof(made->text[i]), "%" PRIu64, numbers[i]);
+        made->argv[2 + i] = made->text[i];
+    }
+    made->argv[2 + SCENARIO_NUMBERS] = NULL;
+    made->job = (struct job){
+        .name = scenario->name,
+        .kind = JOB_INTERNAL,
+        .argv = made->argv,
+        .params = *params,
+        .fixed_work = params->millis == 0,
+    };
+}
+
+void scenario_child(int argc, char **argv, struct outcome *outcome)
+{
+    const struct scenario *scenario = argc == 2 + SCENARIO_NUMBERS ? scenario_find(argv[1]) : NULL;
+    uint64_t numbers[SCENARIO_NUMBERS];
+
+    if (scenario == NULL) {
+        work_fail("no such scenario");
+    }
+    for (size_t i = 0; i < SCENARIO_NUMBERS; i++) {
+        numbers[i] = strtoull(argv[2 + i], NULL, 10);
+    }
+    struct params params = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]};
+    scenario->run(&params, outcome);
 }

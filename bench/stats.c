@@ -1,5 +1,5 @@
 /*
- * stats.c: medians, quantiles, ratios and the rank-sum test.
+ * stats.c: medians, quantiles, ratios and their intervals.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -66,42 +66,70 @@ double stats_ratio(double value, double base)
     return value / base;
 }
 
-/* Sum over groups of t equal values of t^3 - t, each group counted by its members: t^2 - 1 a member. */
-static double tie_term(const double *a, size_t count_a, const double *b, size_t count_b)
+/* The two-sided 95 % quantile of Student's t, interpolated in 1/freedom between the tables' values. */
+double stats_t95(double freedom)
 {
-    double term = 0;
+    static const struct {
+        double freedom, t;
+    } table[] = {
+        {1, 12.706},  {2, 4.303},  {3, 3.182},  {4, 2.776},  {5, 2.571},  {6, 2.447},   {7, 2.365},
+        {8, 2.306},   {9, 2.262},  {10, 2.228}, {12, 2.179}, {15, 2.131}, {20, 2.086},  {30, 2.042},
+        {60, 2.000},  {120, 1.980}, {1e9, 1.960},
+    };
+    const size_t last = sizeof(table) / sizeof(table[0]) - 1;
 
-    for (size_t i = 0; i < count_a + count_b; i++) {
-        double value = i < count_a ? a[i] : b[i - count_a];
-        double equal = 0;
-        for (size_t j = 0; j < count_a; j++) {
-            equal += a[j] == value;
-        }
-        for (size_t j = 0; j < count_b; j++) {
-            equal += b[j] == value;
-        }
-        term += equal * equal - 1;
+    if (!(freedom > 1)) {
+        return freedom == 1 ? table[0].t : NAN;
     }
-    return term;
+    for (size_t i = 1; i <= last; i++) {
+        if (freedom <= table[i].freedom) {
+            double part = (1 / table[i - 1].freedom - 1 / freedom) /
+                          (1 / table[i - 1].freedom - 1 / table[i].freedom);
+            return table[i - 1].t + part * (table[i].t - table[i - 1].t);
+        }
+    }
+    return table[last].t;
 }
 
-bool stats_differ(const double *a, size_t count_a, const double *b, size_t count_b)
-{
-    const double z_bound = 1.96;
-    double u = 0;
+struct moments {
+    double mean, variance; /* of the mean */
+};
 
-    if (count_a < 4 || count_b < 4) {
-        return false;
+static struct moments log_moments(const double *values, size_t count)
+{
+    struct moments m = {0, 0};
+    double n = (double)count;
+
+    for (size_t i = 0; i < count; i++) {
+        m.mean += log(values[i]) / n;
     }
-    for (size_t i = 0; i < count_a; i++) {
-        for (size_t j = 0; j < count_b; j++) {
-            u += a[i] > b[j] ? 1.0 : a[i] == b[j] ? 0.5 : 0.0;
-        }
+    for (size_t i = 0; i < count; i++) {
+        double d = log(values[i]) - m.mean;
+        m.variance += d * d / (n * (n - 1));
     }
-    double m = (double)count_a;
-    double n = (double)count_b;
-    double all = m + n;
-    double variance = m * n / 12 * (all + 1 - tie_term(a, count_a, b, count_b) / (all * (all - 1)));
-    double distance = fabs(u - m * n / 2) - 0.5;
-    return variance > 0 && distance > z_bound * sqrt(variance);
+    return m;
+}
+
+void stats_ratio_interval(const double *a, size_t count_a, const double *b, size_t count_b, double *low,
+                          double *high)
+{
+    *low = *high = NAN;
+    if (count_a < 2 || count_b < 2) {
+        return;
+    }
+    struct moments x = log_moments(a, count_a);
+    struct moments y = log_moments(b, count_b);
+    double variance = x.variance + y.variance;
+    double center = x.mean - y.mean;
+    if (!isfinite(center) || !isfinite(variance)) {
+        return; /* a value that is not positive */
+    }
+    double width = 0;
+    if (variance > 0) {
+        double freedom = variance * variance / (x.variance * x.variance / (double)(count_a - 1) +
+                                                y.variance * y.variance / (double)(count_b - 1));
+        width = stats_t95(freedom < 1 ? 1 : freedom) * sqrt(variance);
+    }
+    *low = exp(center - width);
+    *high = exp(center + width);
 }

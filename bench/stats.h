@@ -25,10 +25,14 @@ double stats_geomean(const double *values, size_t count);
 double stats_ratio(double value, double base);
 
 /*
- * Whether two samples differ by more than chance would explain: the rank-sum
- * test of Mann and Whitney, two-sided, at 5 % (normal approximation with
- * continuity and tie correction).  false with fewer than 4 values on a side.
+ * The 95 % confidence interval of the ratio of a to b, of their geometric
+ * means: Welch's t interval of the difference of the logarithms.  NaN with
+ * fewer than 2 values on a side, or with one that is not positive.
  */
-bool stats_differ(const double *a, size_t count_a, const double *b, size_t count_b);
+void stats_ratio_interval(const double *a, size_t count_a, const double *b, size_t count_b, double *low,
+                          double *high);
+
+/* The two-sided 95 % quantile of Student's t for so many degrees of freedom; NaN below 1. */
+double stats_t95(double freedom);
 
 #endif

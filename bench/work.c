@@ -7,7 +7,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdarg.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,6 +41,23 @@ size_t rng_mixed_size(struct rng *rng)
     return 8192 + (size_t)rng_below(rng, 24576);
 }
 
+size_t rng_pareto(struct rng *rng, size_t low, size_t high)
+{
+    /* 1 - u (1 - low/high), u in [0, 1), in units of 2^-32: exact integers, the same everywhere. */
+    uint64_t unit = (uint64_t)1 << 32;
+    uint64_t u = rng_next(rng) >> 32;
+    uint64_t cut = unit - (u * (unit - unit * low / high) >> 32);
+
+    return (size_t)(low * unit / cut);
+}
+
+/* Of work_map, now and when the threads began. */
+static _Atomic uint64_t mapped_bytes;
+static uint64_t mapped_before, resident_before;
+
+static _Atomic uint64_t settled_live;
+static uint64_t settled_resident;
+
 static uint64_t nanos_now(void)
 {
     struct timespec now;
@@ -57,9 +75,15 @@ bool worker_time_left(struct worker *worker)
     return nanos_now() < worker->deadline;
 }
 
+bool worker_more_slowly(struct worker *worker)
+{
+    return worker->deadline == 0 ? worker->calls < worker->budget : nanos_now() < worker->deadline;
+}
+
 size_t worker_slots(const struct worker *worker, size_t mean_size)
 {
-    uint64_t slots = worker->live / mean_size;
+    size_t mean = worker->size_span == 0 ? mean_size : worker->size_min + worker->size_span / 2;
+    uint64_t slots = worker->live / mean;
 
     return slots == 0 ? 1 : slots > UINT32_MAX ? UINT32_MAX : (size_t)slots;
 }
@@ -71,6 +95,7 @@ void *work_map(size_t bytes)
     if (pages == MAP_FAILED) {
         work_fail("mmap of %zu bytes: %s", bytes, strerror(errno));
     }
+    atomic_fetch_add(&mapped_bytes, bytes);
     return pages;
 }
 
@@ -79,22 +104,49 @@ void work_unmap(void *pages, size_t bytes)
     if (munmap(pages, bytes) != 0) {
         work_fail("munmap: %s", strerror(errno));
     }
+    atomic_fetch_sub(&mapped_bytes, bytes);
 }
 
-void work_fail(const char *format, ...)
+void work_fail_memory(size_t size)
 {
-    static const char prefix[] = "error=";
-    char line[120];
-    va_list args;
+    work_fail("out of memory for a block of %zu bytes", size);
+}
 
-    memcpy(line, prefix, sizeof(prefix));
-    va_start(args, format);
-    vsnprintf(line + sizeof(prefix) - 1, sizeof(line) - sizeof(prefix), format, args);
-    va_end(args);
-    /* If nobody reads it, the exit status says as much as can be said. */
-    ssize_t ignored = write(CHILD_FD, line, strlen(line));
-    (void)ignored;
-    _exit(EXIT_ROW_FAILED);
+uint64_t work_resident(void)
+{
+    char text[80];
+    unsigned long all, resident;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%lu %lu", &all, &resident) != 2) {
+        return 0;
+    }
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void *worker_aligned(struct worker *worker, size_t alignment, size_t size)
+{
+    void *block = NULL;
+    int error;
+
+    worker->calls++;
+    if (worker->latency != NULL) {
+        error = timed_aligned(worker->latency, &block, alignment, size);
+    } else {
+        error = posix_memalign(&block, alignment, size);
+    }
+    if (error != 0) {
+        work_fail("out of memory for a block of %zu bytes aligned to %zu", size, alignment);
+    }
+    if ((uintptr_t)block % alignment != 0) {
+        work_fail("posix_memalign of %zu bytes: not aligned to %zu", size, alignment);
+    }
+    return block;
 }
 
 void block_touch(unsigned char *block, size_t size, unsigned char mark)
@@ -115,6 +167,98 @@ void block_check(const unsigned char *block, size_t size, unsigned char mark)
     }
 }
 
+struct parcel *parcel_make(struct worker *worker, size_t size)
+{
+    struct parcel *parcel = worker_malloc(worker, size);
+
+    block_touch((unsigned char *)parcel, size, (unsigned char)size);
+    parcel->next = NULL;
+    parcel->size = size;
+    worker->check += size;
+    return parcel;
+}
+
+void parcel_check(const struct parcel *parcel)
+{
+    const unsigned char *bytes = (const unsigned char *)parcel;
+    size_t size = parcel->size;
+
+    if (size < sizeof(*parcel) || (size > sizeof(*parcel) && bytes[size - 1] != (unsigned char)size)) {
+        work_fail("contents of a block changed");
+    }
+}
+
+void parcel_drop(struct worker *worker, struct parcel *parcel)
+{
+    parcel_check(parcel);
+    worker_free(worker, parcel);
+}
+
+struct parcel *parcel_swap(_Atomic(struct parcel *) *place, struct parcel *parcel)
+{
+    return atomic_exchange_explicit(place, parcel, memory_order_acq_rel);
+}
+
+void slot_fill(struct worker *worker, struct slot *slot, size_t size)
+{
+    slot->size = size;
+    slot->block = worker_malloc(worker, size);
+    block_touch(slot->block, size, (unsigned char)size);
+    worker->check += size;
+}
+
+void slot_empty(struct worker *worker, struct slot *slot)
+{
+    block_check(slot->block, slot->size, (unsigned char)slot->size);
+    worker_free(worker, slot->block);
+    slot->block = NULL;
+}
+
+uint64_t slots_bytes(const struct slot *slots, size_t count)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += slots[i].block != NULL ? slots[i].size : 0;
+    }
+    return sum;
+}
+
+struct errand {
+    struct worker *worker;
+    void (*work)(struct worker *worker);
+};
+
+static void *errand_run(void *arg)
+{
+    const struct errand *errand = arg;
+
+    errand->work(errand->worker);
+    return NULL;
+}
+
+void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker))
+{
+    struct errand errand = {worker, work};
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, errand_run, &errand);
+
+    if (error != 0) {
+        work_fail("cannot start a thread: %s", strerror(error));
+    }
+    pthread_join(thread, NULL);
+}
+
+void worker_pause(struct worker *worker, unsigned millis)
+{
+    struct timespec time = {millis / 1000, (long)(millis % 1000) * 1000000};
+    uint64_t before = nanos_now();
+
+    while (nanosleep(&time, &time) != 0 && errno == EINTR) {
+    }
+    worker->paused += nanos_now() - before;
+}
+
 static pthread_barrier_t start_barrier;
 
 static void worker_work(struct worker *worker)
@@ -125,6 +269,22 @@ static void worker_work(struct worker *worker)
     }
     worker->work(worker);
     worker->ended = nanos_now();
+}
+
+void worker_settle(struct worker *worker, uint64_t live)
+{
+    atomic_fetch_add(&settled_live, live);
+    if (worker->threads > 1) {
+        pthread_barrier_wait(&start_barrier);
+    }
+    if (worker->index == 0) {
+        uint64_t ours = resident_before + atomic_load(&mapped_bytes) - mapped_before;
+        uint64_t resident = work_resident();
+        settled_resident = resident > ours ? resident - ours : 0;
+    }
+    if (worker->threads > 1) {
+        pthread_barrier_wait(&start_barrier);
+    }
 }
 
 static void *worker_thread(void *arg)
@@ -152,6 +312,21 @@ static void run_threads(struct worker *workers, unsigned count)
     work_unmap(threads, bytes);
 }
 
+static void worker_init(struct worker *worker, const struct params *params, unsigned index)
+{
+    unsigned count = (unsigned)params->threads;
+
+    worker->index = index;
+    worker->threads = count;
+    worker->rng = rng_make(params->seed, index);
+    worker->live = params->live / count;
+    worker->budget = params->ops / count + (index < params->ops % count);
+    worker->deadline = params->millis * 1000000;
+    worker->size_min = (size_t)params->size_min;
+    worker->size_span = params->size_min == 0 ? 0 : (size_t)(params->size_max - params->size_min + 1);
+    worker->latency = latency_open();
+}
+
 void workers_run(const struct params *params, void (*work)(struct worker *worker), void *shared,
                  struct outcome *outcome)
 {
@@ -160,28 +335,28 @@ void workers_run(const struct params *params, void (*work)(struct worker *worker
     struct worker *workers = work_map(bytes);
 
     for (unsigned i = 0; i < count; i++) {
-        struct worker *worker = &workers[i];
-        worker->index = i;
-        worker->threads = count;
-        worker->rng = rng_make(params->seed, i);
-        worker->live = params->live / count;
-        worker->budget = params->ops / count + (i < params->ops % count);
-        worker->deadline = params->millis * 1000000;
-        worker->shared = shared;
-        worker->work = work;
+        worker_init(&workers[i], params, i);
+        workers[i].shared = shared;
+        workers[i].work = work;
     }
+    mapped_before = atomic_load(&mapped_bytes);
+    resident_before = work_resident();
     if (count == 1) {
         worker_work(&workers[0]); /* a program without threads: some allocators know the difference */
     } else {
         run_threads(workers, count);
     }
-    uint64_t started = workers[0].started, ended = workers[0].ended;
+    uint64_t started = workers[0].started, ended = workers[0].ended, paused = workers[0].paused;
     for (unsigned i = 0; i < count; i++) {
         outcome->ops += workers[i].calls;
         outcome->check += workers[i].check;
         started = workers[i].started < started ? workers[i].started : started;
         ended = workers[i].ended > ended ? workers[i].ended : ended;
+        paused = workers[i].paused < paused ? workers[i].paused : paused;
+        latency_close(workers[i].latency);
     }
-    outcome->nanos = ended - started;
+    outcome->nanos = ended - started - paused;
+    outcome->live = atomic_load(&settled_live);
+    outcome->rss_live = settled_resident;
     work_unmap(workers, bytes);
 }

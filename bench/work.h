@@ -10,6 +10,7 @@
 #define BENCH_WORK_H
 
 #include "bench.h"
+#include "latency.h"
 
 #include <stdlib.h>
 
@@ -52,6 +53,9 @@ static inline size_t rng_size(struct rng *rng, unsigned low_log2, unsigned high_
 size_t rng_mixed_size(struct rng *rng);
 enum { MIXED_MEAN = 830 };
 
+/* Bounded Pareto of shape 1 from low to high: the most sizes small, as many bytes in each doubling. */
+size_t rng_pareto(struct rng *rng, size_t low, size_t high);
+
 /* One thread of a scenario. */
 struct worker {
     _Alignas(128) unsigned index;
@@ -60,10 +64,12 @@ struct worker {
     uint64_t live;     /* this thread's share, bytes */
     uint64_t budget;   /* calls to make, or */
     uint64_t deadline; /* when to stop (0: by budget) */
+    size_t size_min, size_span; /* sizes are size_min .. size_min+size_span-1; span 0: the scenario's own */
     unsigned tick;
-    uint64_t calls; /* allocator calls made: the scenario counts them */
+    uint64_t calls; /* allocator calls made: the functions below count them */
     uint64_t check; /* what was done: the scenario adds to it */
-    uint64_t started, ended;
+    uint64_t started, ended, paused;
+    struct histogram *latency; /* NULL: not asked for */
     void *shared;
     void (*work)(struct worker *worker);
 };
@@ -79,23 +85,95 @@ static inline bool worker_more(struct worker *worker)
     return worker->deadline == 0 ? worker->calls < worker->budget : worker_time_left(worker);
 }
 
-/* How many slots a live set of worker->live bytes with blocks of this mean size has; at least 1. */
+/* As worker_more, for loops whose turns are long: looks at the clock each time. */
+bool worker_more_slowly(struct worker *worker);
+
+/* A random size: of the range asked for, else of own. */
+static inline size_t worker_size(struct worker *worker, size_t (*own)(struct rng *rng))
+{
+    if (worker->size_span == 0) {
+        return own(&worker->rng);
+    }
+    return worker->size_min + (size_t)rng_below(&worker->rng, worker->size_span);
+}
+
+/*
+ * How many slots a live set of worker->live bytes has with blocks of this mean
+ * size, or of the mean of the range asked for; at least 1.
+ */
 size_t worker_slots(const struct worker *worker, size_t mean_size);
 
-void *work_map(size_t bytes); /* zeroed pages, never NULL */
-void work_unmap(void *pages, size_t bytes);
+/*
+ * All threads call it once, when each holds its live set of so many bytes and
+ * is about to take it down: says what that takes of resident memory.
+ */
+void worker_settle(struct worker *worker, uint64_t live);
 
-/* Reports the run as failed and ends the process. */
-_Noreturn void work_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Runs work in a thread made for it, which has ended before this returns. */
+void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker));
+
+/* Sleeps; the time is not part of the work. */
+void worker_pause(struct worker *worker, unsigned millis);
+
+/* --- the allocator, counted and on request timed; fail the run instead of returning NULL --- */
+
+_Noreturn void work_fail_memory(size_t size);
 
 /* Fails the run if the allocator gave nothing. */
 static inline void *work_block(void *block, size_t size)
 {
     if (__builtin_expect(block == NULL, 0)) {
-        work_fail("out of memory for a block of %zu bytes", size);
+        work_fail_memory(size);
     }
     return block;
 }
+
+static inline void *worker_malloc(struct worker *worker, size_t size)
+{
+    worker->calls++;
+    if (__builtin_expect(worker->latency != NULL, 0)) {
+        return work_block(timed_malloc(worker->latency, size), size);
+    }
+    return work_block(malloc(size), size);
+}
+
+static inline void *worker_calloc(struct worker *worker, size_t size)
+{
+    worker->calls++;
+    if (__builtin_expect(worker->latency != NULL, 0)) {
+        return work_block(timed_calloc(worker->latency, 1, size), size);
+    }
+    return work_block(calloc(1, size), size);
+}
+
+static inline void *worker_realloc(struct worker *worker, void *block, size_t size)
+{
+    worker->calls++;
+    if (__builtin_expect(worker->latency != NULL, 0)) {
+        return work_block(timed_realloc(worker->latency, block, size), size);
+    }
+    return work_block(realloc(block, size), size);
+}
+
+/* Checks the alignment too. */
+void *worker_aligned(struct worker *worker, size_t alignment, size_t size);
+
+static inline void worker_free(struct worker *worker, void *block)
+{
+    worker->calls++;
+    if (__builtin_expect(worker->latency != NULL, 0)) {
+        timed_free(worker->latency, block);
+    } else {
+        free(block);
+    }
+}
+
+void *work_map(size_t bytes); /* zeroed pages, never NULL */
+void work_unmap(void *pages, size_t bytes);
+uint64_t work_resident(void); /* bytes of this process that are in memory; 0: not known */
+
+/* Reports the run as failed and ends the process. */
+_Noreturn void work_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Touches a new block as a program would: small ones are filled, of others
@@ -103,5 +181,28 @@ static inline void *work_block(void *block, size_t size)
  */
 void block_touch(unsigned char *block, size_t size, unsigned char mark);
 void block_check(const unsigned char *block, size_t size, unsigned char mark);
+
+/* A block that knows its size: for scenarios where blocks wander.  Sizes of 16 and more. */
+struct parcel {
+    struct parcel *next;
+    size_t size;
+};
+
+struct parcel *parcel_make(struct worker *worker, size_t size);
+void parcel_check(const struct parcel *parcel);
+void parcel_drop(struct worker *worker, struct parcel *parcel); /* checks and frees */
+
+/* Swaps a block with what lies in a place of the board, an array shared by all threads. */
+struct parcel *parcel_swap(_Atomic(struct parcel *) *place, struct parcel *parcel);
+
+/* A block and its size, as a scenario's slot: filled and emptied with the two above. */
+struct slot {
+    unsigned char *block;
+    size_t size;
+};
+
+void slot_fill(struct worker *worker, struct slot *slot, size_t size);
+void slot_empty(struct worker *worker, struct slot *slot);
+uint64_t slots_bytes(const struct slot *slots, size_t count);
 
 #endif

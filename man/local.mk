@@ -30,10 +30,12 @@ notrans_dist_man7_MANS = \
 	%D%/slaballoc.7
 
 dist_man1_MANS =
+dist_man5_MANS =
 if BENCH
 dist_man1_MANS += %D%/slaballoc-bench.1
+dist_man5_MANS += %D%/slaballoc-trace.5
 else
-EXTRA_DIST += %D%/slaballoc-bench.1
+EXTRA_DIST += %D%/slaballoc-bench.1 %D%/slaballoc-trace.5
 endif
 if PRELOAD_SHARED
 dist_man1_MANS += %D%/slaballoc-run.1

@@ -23,6 +23,7 @@ AM_TESTS_ENVIRONMENT = \
 	SLABALLOC_VERSION='$(PACKAGE_VERSION)'; export SLABALLOC_VERSION; \
 	SLABALLOC_RUN='$(abs_top_builddir)/slaballoc-run'; export SLABALLOC_RUN; \
 	SLABALLOC_BENCH='$(abs_top_builddir)/slaballoc-bench$(EXEEXT)'; export SLABALLOC_BENCH; \
+	SLABALLOC_RECORDER='$(abs_top_builddir)/.libs/libslaballoc-record.so'; export SLABALLOC_RECORDER; \
 	LIBSLABALLOC='$(abs_top_builddir)/.libs/libslaballoc.so'; export LIBSLABALLOC; \
 	LIBSLABALLOC_MALLOC='$(abs_top_builddir)/.libs/libslaballoc-malloc.so'; export LIBSLABALLOC_MALLOC; \
 	SLABALLOC_LIBRARY="$$LIBSLABALLOC_MALLOC"; export SLABALLOC_LIBRARY;
@@ -72,13 +73,17 @@ check_programs = \
 	%D%/unit/test_slab \
 	%D%/unit/test_stack \
 	%D%/unit/test_stats \
-	%D%/unit/test_thread
+	%D%/unit/test_thread \
+	%D%/unit/test_trace
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERAGE_FLAGS) -lm
-%C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c
+%C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c
+%C%_unit_test_trace_SOURCES = %D%/unit/test_trace.c bench/fail.c bench/replay_plan.c bench/trace.c \
+	bench/trace_file.c bench/trace_order.c
+%C%_unit_test_trace_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 
 structure_tests = \
 	%D%/structure/atomics.sh \
@@ -107,7 +112,8 @@ preload_tests = \
 	%D%/preload/startup.sh \
 	%D%/preload/static.sh \
 	%D%/preload/symbols.sh \
-	%D%/preload/tools.sh
+	%D%/preload/tools.sh \
+	%D%/preload/trace.sh
 TESTS += $(structure_tests)
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 if PRELOAD_SHARED

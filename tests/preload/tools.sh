@@ -126,19 +126,69 @@ try 0 "$bench" --help; out_has '^Usage: slaballoc-bench'; quiet
 try 0 "$bench" -h; out_has '--alloc'
 try 0 "$bench" --version; out_is "slaballoc-bench (slaballoc) $SLABALLOC_VERSION"
 try 0 "$bench" --list; quiet
-for scenario in single multi stress large; do out_has "^$scenario  *[a-z]"; done
+for scenario in single multi stress large larson xmalloc kv idle; do out_has "^$scenario  *[a-z]"; done
+scenarios=$(grep -c '^[a-z]' "$work/out")
+[ "$scenarios" -ge 22 ] || wrong "only $scenarios scenarios"
+[ "$(grep -c '^  *source: [a-z]' "$work/out")" -eq "$scenarios" ] || wrong 'not a source for each scenario'
 try 0 env SLABALLOC_LIBRARY="$library" "$bench" $small -t 3 single multi stress; quiet
 for scenario in single multi stress; do out_has "^$scenario  *[13] system  *[0-9]"; done
-[ "$(grep -c ' slaballoc  .*[0-9]$' "$work/out")" -eq 4 ] || wrong 'not a row for each scenario and the mean'
+[ "$(grep -c ' slaballoc  .*[0-9][ *]$' "$work/out")" -eq 4 ] || wrong 'not a row for each scenario and the mean'
 try 0 "$bench" --library "$library" --csv -r 2 -n 20 --live 4M large; quiet
 [ "$(wc -l < "$work/out")" -eq 3 ] || wrong 'not a head line and two rows'
-[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 18 ] || wrong 'rows of different length'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 50 ] || wrong 'rows of different length'
 out_has '^large,system,ok,2,1,4194304,1,'; out_has '^large,slaballoc,ok,2,'
 try 0 "$bench" --system --csv $small single; quiet
 [ "$(wc -l < "$work/out")" -eq 2 ] || wrong 'not one allocator'
 try 0 "$bench" --self --library "$library" --csv $small single; quiet; out_has '^single,slaballoc,ok,'
 try 0 "$bench" --system --alloc "other=$library" --csv $small single; quiet; out_has '^single,other,ok,'
 try 0 "$bench" --system --csv -r 1 --seconds 0.05 --live 64K single; out_has '^single,system,ok,1,'
+# Each scenario does the same work on both (a row that did not would have failed).
+try 0 "$bench" --csv -r 1 --ops 2000 --live 128K $("$bench" --list | sed -n 's/^\([a-z][a-z-]*\) .*/\1/p' |
+  grep -v -e '^idle$' -e '^phase$')
+[ "$(grep -c ',ok,1,' "$work/out")" -eq $((2 * (scenarios - 2))) ] || wrong 'not every scenario ran'
+try 0 "$bench" --csv -r 1 --ops 2000 --live 128K -t 1 xmalloc cross churn cache-scratch multi; quiet
+try 0 "$bench" --csv -r 1 --ops 2000 --live 128K -t 5 xmalloc cross churn cache-scratch larson-sized; quiet
+try 0 "$bench" --csv -r 1 --ops 2000 --live 1M --size 16..2K single larson kv; quiet
+try 0 "$bench" --system --csv -r 1 --quick --seconds 0.02 --live 1M phase; quiet; out_has '^phase,system,ok,1,'
+# Latencies, and the time of none without the option.
+try 0 "$bench" --csv --latency $small stress; quiet
+[ "$(awk -F , '$2 == "system" { n = 0; for (i = 26; i <= 50; i++) n += $i > 0; print n }' "$work/out")" -eq 25 ] ||
+  wrong 'not five percentiles of five kinds of calls'
+try 0 "$bench" --latency $small single; out_has 'malloc  *system  *ns  p50 [0-9]'; out_has 'p99.99 [0-9].* max [0-9]'
+# JSON, the report, the sweeps.
+try 0 "$bench" --json --latency $small single large; quiet
+out_has '"rss_over_time"'; out_has '"p99.99"'
+if command -v python3 > /dev/null 2>&1; then
+  cp "$work/out" "$work/json"
+  try 0 python3 -m json.tool "$work/json"
+fi
+try 0 "$bench" --report "$work/report" --latency $small single large; out_has "^report: $work/report/index.html"
+grep -q '</html>' "$work/report/index.html" || wrong 'no whole page'
+if command -v gnuplot > /dev/null 2>&1; then
+  for image in $(sed -n 's/.*<img src="\([^"]*\)".*/\1/p' "$work/report/index.html"); do
+    grep -q '</svg>' "$work/report/$image" || wrong "$image is not a chart"
+  done
+  grep -q '<img src="time-0.svg"' "$work/report/index.html" || wrong 'no chart of times'
+fi
+mkdir "$work/nothing"
+try 0 env PATH="$work/nothing" "$bench" --report "$work/report2" $small single; err_has 'gnuplot is not installed'
+grep -q 'No charts.*gnuplot is not installed' "$work/report2/index.html" || wrong 'the page does not say why'
+try 0 "$bench" --csv $small --sweep threads=1..3 multi; quiet
+[ "$(awk -F , 'NR > 1 { print $5 }' "$work/out" | uniq | tr '\n' ' ')" = '1 2 3 ' ] || wrong 'not 1, 2, 3 threads'
+try 0 "$bench" --system --csv -r 1 --ops 1000 --sweep live=64K..256K; quiet
+[ "$(grep -c '^single,system,ok' "$work/out")" -eq 3 ] || wrong 'not three live sets'
+try 0 "$bench" --system -r 1 --ops 1000 --sweep live=1M single; out_has 'bytes of overhead a live byte'
+# Whole programs.
+try 0 "$bench" program -r 2 -- sh -c 'exit 0'; quiet; out_has '^sh  *system  *[0-9.]* '; out_has ' slaballoc  *[0-9.]* '
+try 0 "$bench" program --system -r 1 --output="$work/text" -- echo hello; quiet
+[ "$(cat "$work/text")" = hello ] || wrong 'the output of the program is not there'
+try 0 "$bench" program --system -r 2 --input="$work/text" --output="$work/text2" -- cat; quiet
+cmp -s "$work/text" "$work/text2" || wrong 'the program did not read its input in each run'
+try 0 "$bench" program --self --library "$library" -r 1 --output="$work/text" -- printenv LD_PRELOAD
+case $(cat "$work/text") in *libslaballoc-malloc*) ;; *) wrong 'the program had no library preloaded' ;; esac
+try 1 "$bench" program --csv -r 1 -- sh -c 'exit 3'; err_has 'sh under system failed: exit status 3'
+try 1 "$bench" program --system --timeout=1 -r 1 -- sleep 20; out_has 'failed: not finished after 1 s'
+try 1 "$bench" program --system -r 1 -- /nonexistent/program; out_has 'failed: cannot start .*: No such file'
 # The same seed does the same work, another one other work.
 calls() { "$bench" --system --csv $small --seed "$1" stress | tail -n 1 | cut -d , -f 8; }
 cases=$((cases + 1)) what='calls by seed'
@@ -170,6 +220,22 @@ for value in 0 1001 -3; do
 done
 usage "bad value '0' of --timeout" "$bench" --timeout=0
 usage "bad value '18446744073709551616' of --seed" "$bench" --seed=18446744073709551616
+for value in 15 0 2K..1K 1..2 16.. ..32 2G x; do
+  usage "bad value '$value' of --size" "$bench" --size="$value"
+done
+for value in x threads seed=1..2 =1..2 ''; do
+  usage "bad value '$value' of --sweep" "$bench" --sweep="$value"
+done
+for value in 0..4 4..1 1..1025 '' x 1..; do
+  usage "bad range '$value' of --sweep" "$bench" --sweep="threads=$value"
+done
+usage "scenario 'single' has no --threads to sweep" "$bench" --sweep=threads=1..2 single
+usage "scenario 'churn' has no --live to sweep" "$bench" --sweep=live=1M..2M churn
+usage 'cannot make the directory' "$bench" --system --report /nonexistent/report single
+usage '--report needs' "$bench" --report=
+usage 'no program to run' "$bench" program
+usage 'no program to run' "$bench" program --
+usage "cannot read '/nonexistent'" "$bench" program --input=/nonexistent -- true
 usage 'exclude each other' "$bench" --ops=5 --seconds=1
 usage "cannot read library '/nonexistent.so': No such file" "$bench" --library /nonexistent.so single
 usage "cannot read library '/nonexistent.so'" env SLABALLOC_LIBRARY=/nonexistent.so "$bench" single
@@ -249,5 +315,5 @@ failing fake 'the library was not preloaded or has no malloc' $small single
 try 1 "$bench" --system --csv --alloc "crash=$work/crash.so" $small single multi
 out_has '^multi,crash,failed,0,'; out_has '^multi,system,ok,2,'
 err_has 'multi under crash failed: killed by signal 6'
-[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 18 ] || wrong 'rows of different length'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 50 ] || wrong 'rows of different length'
 finish
