@@ -110,13 +110,6 @@ if PRELOAD_SHARED
 bin_SCRIPTS += slaballoc-run
 endif
 
-# Time and peak memory of a command: what GNU time does, where that is not.
-EXTRA_PROGRAMS += build-aux/measure
-build_aux_measure_SOURCES = build-aux/measure.c
-build_aux_measure_LDADD =
-CLEANFILES += build-aux/measure$(EXEEXT)
-
-run: all slaballoc-bench$(EXEEXT) build-aux/measure$(EXEEXT)
-	@$(AM_TESTS_ENVIRONMENT) MEASURE=$(abs_top_builddir)/build-aux/measure$(EXEEXT) \
-	  $(SHELL) $(top_srcdir)/%D%/run-demo.sh
+run: all slaballoc-bench$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/run-demo.sh
 .PHONY: run

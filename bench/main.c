@@ -195,11 +195,12 @@ static void parse_options(struct options *options, int argc, char **argv)
 
 static struct params job_params(const struct options *options, const struct scenario *scenario)
 {
-    enum { QUICK_PART = 10 };
+    enum { QUICK_PART = 10, BRIEF_PART = 20 };
     struct params params = scenario_params(scenario, &options->user, options->given);
 
-    if (options->compare.quick && !options->given[PARAM_OPS] && params.ops >= QUICK_PART) {
-        params.ops /= QUICK_PART;
+    if (options->compare.quick && !options->given[PARAM_OPS]) {
+        uint64_t part = options->brief ? BRIEF_PART : QUICK_PART;
+        params.ops = params.ops > part ? params.ops / part : params.ops;
     }
     return params;
 }

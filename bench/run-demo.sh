@@ -1,5 +1,5 @@
 #!/bin/sh
-# run-demo.sh: what 'make run' shows.  The four scenarios of slaballoc-bench
+# run-demo.sh: what 'make run' shows.  Some scenarios of slaballoc-bench
 # against the system's malloc, then real programs with and without the drop-in:
 # the same output, and time and peak memory side by side.
 # SPDX-License-Identifier: MIT
@@ -53,26 +53,24 @@ for my $key (sort keys %count) {
 print scalar(keys %count), " ", $sum, "\n";
 END
 
-# once PROGRAM with|without: one run; its figures are added to PROGRAM.WHICH.
-once() {
-  case $1 in
-    python3) set -- "$2" python3 env PYTHONMALLOC=malloc PYTHONHASHSEED=0 python3 -S "$work/python3" ;;
-    sqlite3) set -- "$2" sqlite3 sqlite3 -batch -init "$work/sqlite3" :memory: .quit ;;
-    perl) set -- "$2" perl env PERL_HASH_SEED=0 perl "$work/perl" ;;
+# command_of PROGRAM ACTION...: the action on the program's command.
+command_of() {
+  program=$1
+  shift
+  case $program in
+    python3) "$@" env PYTHONMALLOC=malloc PYTHONHASHSEED=0 python3 -S "$work/python3" ;;
+    sqlite3) "$@" sqlite3 -batch -init "$work/sqlite3" :memory: .quit ;;
+    perl) "$@" env PERL_HASH_SEED=0 perl "$work/perl" ;;
   esac
-  which=$1 program=$2
-  shift 2
-  [ "$which" = without ] || set -- "$SLABALLOC_RUN" -l "$LIBSLABALLOC_MALLOC" "$@"
-  "$MEASURE" "$work/figures" "$@" > "$work/$program.$which.output" 2> "$work/errors" || {
-    echo "$program, $which slaballoc, failed:" >&2
-    cat "$work/errors" >&2
-    return 1
-  }
-  cat "$work/figures" >> "$work/$program.$which"
 }
 
-median() { # FILE COLUMN
-  sort -n -k "$2" "$1" | awk -v column="$2" '{ v[NR] = $column } END { print v[int((NR + 1) / 2)] }'
+# Its output without and with the drop-in, then its figures by turns on both.
+outputs() {
+  "$@" > "$work/without" 2> "$work/errors" < /dev/null &&
+    "$SLABALLOC_RUN" -l "$LIBSLABALLOC_MALLOC" "$@" > "$work/with" 2> "$work/errors" < /dev/null
+}
+figures() {
+  "$SLABALLOC_BENCH" program --library "$LIBSLABALLOC_MALLOC" --csv -r 3 -- "$@" > "$work/figures" 2> "$work/errors"
 }
 
 echo
@@ -83,15 +81,23 @@ ran=0
 for program in python3 sqlite3 perl; do
   command -v $program > /dev/null 2>&1 || continue
   ran=$((ran + 1))
-  for _ in 1 2 3; do
-    once $program without && once $program with || { status=1; continue 2; }
-  done
+  if ! command_of $program outputs || ! command_of $program figures; then
+    echo "$program failed:" >&2
+    cat "$work/errors" >&2
+    status=1
+    continue
+  fi
   same=yes
-  cmp -s "$work/$program.without.output" "$work/$program.with.output" || { same=NO; status=1; }
-  [ -s "$work/$program.with.output" ] || { same='NONE'; status=1; }
-  echo "$(median "$work/$program.without" 1) $(median "$work/$program.with" 1)" \
-    "$(median "$work/$program.without" 2) $(median "$work/$program.with" 2)" |
-    awk -v p=$program -v same=$same '{ printf "%-10s %12.2f %12.2f %12.1f %12.1f   %s\n", p, $1, $2, $3 / 1024, $4 / 1024, same }'
+  cmp -s "$work/without" "$work/with" || { same=NO; status=1; }
+  [ -s "$work/with" ] || { same='NONE'; status=1; }
+  # The columns are found by the names in the first line.
+  awk -F , -v p=$program -v same=$same '
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+    { wall[$2] = $column["wall_s"]; peak[$2] = $column["peak_kib"] }
+    END {
+      printf "%-10s %12.2f %12.2f %12.1f %12.1f   %s\n", p, wall["system"], wall["slaballoc"],
+        peak["system"] / 1024, peak["slaballoc"] / 1024, same
+    }' "$work/figures"
 done
 [ "$ran" -gt 0 ] || echo '(none of python3, sqlite3 and perl is here)'
 exit $status
