@@ -15,7 +15,8 @@ if [ ! -r "$LIBSLABALLOC_MALLOC" ]; then
   exit 1
 fi
 
-# --- the scenarios ---
+# --- the scenarios: the four classic ones unless others are asked for ---
+[ $# -gt 0 ] || set -- --quick --repeat=5 single multi stress large
 "$SLABALLOC_BENCH" "$@" || status=1
 
 # --- real programs ---
