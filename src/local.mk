@@ -18,7 +18,6 @@ core_sources = \
 	%D%/api/fork.c \
 	%D%/api/init.c \
 	%D%/api/malloc.c \
-	%D%/api/plain.c \
 	%D%/api/resize.c \
 	%D%/api/stats.c \
 	%D%/api/stats.h \
