@@ -79,7 +79,7 @@ libslabcore_la_CPPFLAGS = $(RELEASE_CPPFLAGS) $(SYSTEM_CPPFLAGS)
 libslabcore_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
 
 check_LTLIBRARIES += libslabcheck.la
-libslabcheck_la_SOURCES = $(core_sources) %D%/api/plain.c
+libslabcheck_la_SOURCES = $(core_sources)
 libslabcheck_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEM_CPPFLAGS)
 # Counting is for the twin alone: in the drop-in its code would call malloc.
 libslabcheck_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(COVERAGE_FLAGS)
@@ -96,9 +96,7 @@ libslabcheck_la_LIBADD = $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 library_ldflags = $(AM_LDFLAGS) $(LIB_LDFLAGS) -no-undefined -version-info $(SLA_VERSION_INFO)
 
 lib_LTLIBRARIES += libslaballoc.la
-libslaballoc_la_SOURCES = %D%/api/plain.c
-libslaballoc_la_CPPFLAGS = $(RELEASE_CPPFLAGS) $(SYSTEM_CPPFLAGS)
-libslaballoc_la_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS)
+libslaballoc_la_SOURCES =
 libslaballoc_la_LIBADD = libslabcore.la $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 libslaballoc_la_LDFLAGS = $(library_ldflags)
 if VSCRIPT

@@ -51,6 +51,9 @@ void slai_init_reset(void);
 SLA_COLD void slai_fork_init(void);
 extern bool slai_fork_watched SLA_HIDDEN;
 
+/* Defined in override.c, so that its address tells whether this is the drop-in. */
+extern const char slai_dropin SLA_HIDDEN __attribute__((weak));
+
 /* To be called before a lock is taken, by the thread that creates the first other one at the latest. */
 SLA_INLINE void slai_fork_watch(void)
 {

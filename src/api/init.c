@@ -47,6 +47,16 @@ void slai_init(void)
         set_up();
 }
 
+/*
+ * The plain library does not see libc allocate for the first thread that is created, so its fork handlers are
+ * registered when it is loaded.
+ */
+static __attribute__((constructor(101))) void at_start(void)
+{
+    if (&slai_dropin == NULL)
+        slai_fork_init();
+}
+
 /* At the process's end nothing is torn down: other threads and later hooks may still allocate. */
 static __attribute__((destructor)) void at_exit(void)
 {

@@ -15,6 +15,8 @@
 #include <malloc.h>
 #endif
 
+const char slai_dropin = 1;
+
 #define EXPORT __attribute__((visibility("default"), used))
 
 EXPORT void *malloc(size_t size);
