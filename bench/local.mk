@@ -110,6 +110,8 @@ if PRELOAD_SHARED
 bin_SCRIPTS += slaballoc-run
 endif
 
-run: all slaballoc-bench$(EXEEXT)
+# In a make of its own, or two jobs would build the same objects.
+run: all
+	@$(MAKE) $(AM_MAKEFLAGS) slaballoc-bench$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) $(SHELL) $(top_srcdir)/%D%/run-demo.sh
 .PHONY: run
