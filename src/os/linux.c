@@ -88,18 +88,7 @@ void slai_os_huge_pages(void *p, size_t size, bool wanted)
     errno = saved;
 }
 
-const char *slai_os_environment(const char *name)
-{
-    extern char **environ; /* getenv() may be interposed by something that allocates */
-    if (environ == NULL || getauxval(AT_SECURE) != 0)
-        return NULL;
-    for (char **e = environ; *e != NULL; e++) {
-        const char *value = slai_os_after(*e, name);
-        if (value != NULL)
-            return value;
-    }
-    return NULL;
-}
+bool slai_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
 
 void slai_os_wait(uint32_t *word, uint32_t value)
 {

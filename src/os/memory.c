@@ -134,6 +134,19 @@ size_t slai_os_address_limit(void)
     return (size_t)r.rlim_cur;
 }
 
+const char *slai_os_environment(const char *name)
+{
+    extern char **environ; /* getenv() may be interposed by something that allocates */
+    if (environ == NULL || slai_os_privileged())
+        return NULL;
+    for (char **e = environ; *e != NULL; e++) {
+        const char *value = slai_os_after(*e, name);
+        if (value != NULL)
+            return value;
+    }
+    return NULL;
+}
+
 uint64_t slai_os_clock(void)
 {
     struct timespec t;

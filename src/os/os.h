@@ -61,6 +61,9 @@ size_t slai_os_address_limit(void);
 /* A monotonic clock in ms, cheap and coarse (some ms). Never 0. */
 uint64_t slai_os_clock(void);
 
+/* Does the process run with more privilege than its user has? */
+bool slai_os_privileged(void);
+
 /* Value of an environment variable; NULL when unset, or when the process runs with raised privilege. */
 const char *slai_os_environment(const char *name);
 

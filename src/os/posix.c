@@ -32,18 +32,7 @@ void slai_os_huge_pages(void *p, size_t size, bool wanted)
     (void)wanted;
 }
 
-const char *slai_os_environment(const char *name)
-{
-    extern char **environ;
-    if (environ == NULL || getuid() != geteuid() || getgid() != getegid())
-        return NULL;
-    for (char **e = environ; *e != NULL; e++) {
-        const char *value = slai_os_after(*e, name);
-        if (value != NULL)
-            return value;
-    }
-    return NULL;
-}
+bool slai_os_privileged(void) { return getuid() != geteuid() || getgid() != getegid(); }
 
 /* No futex: yield, then sleep, until the word changes.  Locks are held briefly, so few ever sleep. */
 void slai_os_wait(uint32_t *word, uint32_t value)
