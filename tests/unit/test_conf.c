@@ -206,10 +206,13 @@ END_TEST
 
 START_TEST(environment_is_read_once_at_the_start)
 {
+    /* More lines may follow at this verbosity: under a sanitizer the first reservation can be refused. */
+    static const char report[] = "slaballoc: option 'oops': unknown; default kept\n";
     struct support_child child;
     support_run_self("verbosity", "SLABALLOC_CONF", "verbose=1,oops=1", &child);
     ck_assert(child.exited && child.status == 1);
-    ck_assert_str_eq(child.errors, "slaballoc: option 'oops': unknown; default kept\n");
+    ck_assert_msg(strncmp(child.errors, report, sizeof(report) - 1) == 0, "%s", child.errors);
+    ck_assert_ptr_null(strstr(child.errors + sizeof(report) - 1, "option"));
     support_run_self("verbosity", "SLABALLOC_CONF", NULL, &child);
     ck_assert(child.exited && child.status == 0);
 }
