@@ -23,6 +23,8 @@ core_sources = \
 	%D%/api/stats.h \
 	%D%/cache/depot.c \
 	%D%/cache/depot.h \
+	%D%/cache/idle.c \
+	%D%/cache/idle.h \
 	%D%/cache/remote.c \
 	%D%/cache/remote.h \
 	%D%/cache/stack.c \

@@ -1,6 +1,6 @@
 /* Options, giving memory back, the version. */
 #include "api/api.h"
-#include "cache/thread.h"
+#include "cache/idle.h"
 #include "heap/purge.h"
 
 #include <errno.h>
@@ -27,19 +27,20 @@ int sla_option_set(const char *name, long value) SLA_NOEXCEPT
     return result(slai_conf_set(name, value));
 }
 
-/* What the calling thread holds without using it, to the slabs and the page heap. */
-static void flush_own(void)
+/* What a cache holds without using it, to the slabs, the page heap and the system. Bytes purged inside slabs. */
+static size_t give_up(struct slai_tcache *tc)
 {
-    struct slai_tcache *tc = slai_tcache;
-    if (slai_has_cache(tc))
-        slai_cache_flush(tc);
+    slai_cache_flush(tc);
+    return slai_idle_purge(tc);
 }
+
+static size_t give_up_own(void) { return slai_has_cache(slai_tcache) ? give_up(slai_tcache) : 0; }
 
 void sla_thread_idle(void) SLA_NOEXCEPT
 {
     int saved = errno;
     slai_fork_watch();
-    flush_own();
+    give_up_own();
     errno = saved;
 }
 
@@ -49,13 +50,14 @@ int slai_trim(size_t keep)
     size_t purged;
     struct slai_tcache *tc;
     slai_arrive();
-    flush_own();
+    purged = give_up_own();
     tc = slai_shared_used() ? slai_shared_lock() : NULL;
     if (tc != NULL) {
-        slai_cache_flush(tc);
+        purged += give_up(tc);
         slai_shared_unlock();
     }
-    purged = slai_purge(SLAI_PURGE_ALL, keep);
+    purged += slai_idle_purge_others();
+    purged += slai_purge(SLAI_PURGE_ALL, keep);
     errno = saved;
     return purged > 0;
 }
@@ -82,9 +84,13 @@ int slai_mallopt(int parameter, int value)
 
 long sla_maintain(void) SLA_NOEXCEPT
 {
+    bool waiting;
+    long next;
     slai_arrive();
+    waiting = slai_has_cache(slai_tcache) && slai_idle_due(slai_tcache);
     slai_purge(SLAI_PURGE_DUE, 0);
-    return slai_purge_next();
+    next = slai_purge_next();
+    return waiting && next < 0 ? slai_option(purge_delay) : next;
 }
 
 const char *sla_version(void) SLA_NOEXCEPT { return SLA_VERSION_STRING; }

@@ -47,6 +47,7 @@ static bool settle(struct depot *d, struct slai_span *s)
         move(d, s, SLAI_NOWHERE);
         return true;
     }
+    slai_slab_touch(s);
     move(d, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
     return false;
 }
@@ -127,6 +128,25 @@ bool slai_depot_collect(struct slai_span *s)
     if (empty)
         slai_slab_destroy(s);
     return ours;
+}
+
+size_t slai_depot_ready(unsigned class) { return slai_load_relaxed(&depots[class].ready); }
+
+size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes)
+{
+    struct depot *d = depot_of(class);
+    size_t n = 0;
+    if (slai_depot_ready(class) == 0)
+        return 0;
+    slai_lock(&d->lock);
+    for (size_t ready = d->ready; n < most && n < ready; n++) {
+        struct slai_link *l = d->partial.first;
+        slai_list_remove(&d->partial, l); /* the next look begins with another */
+        slai_list_append(&d->partial, l);
+        *bytes += slai_slab_tend(SPAN(l), now, delay);
+    }
+    slai_unlock(&d->lock);
+    return n;
 }
 
 void slai_depot_file(struct slai_span *s)

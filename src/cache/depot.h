@@ -19,6 +19,12 @@ bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n);
 /* Counts in the remote frees of a slab if the depot holds it; false as above. */
 bool slai_depot_collect(struct slai_span *s);
 
+/* Tends up to `most` of a class's slabs (slai_slab_tend), in turn. Adds to *bytes; how many slabs it saw. */
+size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes);
+
+/* Slabs with free blocks that the class's depot has, at some moment. */
+size_t slai_depot_ready(unsigned class);
+
 /* Files a slab without owner by what is in it; for the repair of a fork child. Takes the depot's lock. */
 void slai_depot_file(struct slai_span *s);
 

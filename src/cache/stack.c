@@ -1,5 +1,6 @@
 /* The slow paths of a stack: refill, overflow, flush, and the budget that bounds what a thread keeps. */
 #include "cache/depot.h"
+#include "cache/idle.h"
 #include "cache/remote.h"
 #include "heap/meta.h"
 #include "heap/purge.h"
@@ -28,10 +29,13 @@ static void end(struct slai_tcache *tc, unsigned class, void **top)
     slai_set_release(&tc->busy, 0);
 }
 
-static void move(struct slai_bin *bin, struct slai_span *s, enum slai_place place)
+static void move(struct slai_tcache *tc, struct slai_span *s, enum slai_place place)
 {
+    struct slai_bin *bin = &tc->bins[s->class];
     if (s->place == place)
         return;
+    if (SLA_UNLIKELY(tc->look == s))
+        tc->look = NULL;
     if (s->place != SLAI_NOWHERE)
         slai_list_remove(s->place == SLAI_PARTIAL ? &bin->partial : &bin->full, &s->link);
     if (place != SLAI_NOWHERE)
@@ -45,10 +49,11 @@ static void settle(struct slai_tcache *tc, struct slai_span *s)
     struct slai_bin *bin = &tc->bins[s->class];
     bool other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
     if (slai_slab_empty(s) && other) {
-        move(bin, s, SLAI_NOWHERE);
+        move(tc, s, SLAI_NOWHERE);
         slai_slab_destroy(s);
     } else {
-        move(bin, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
+        slai_slab_touch(s);
+        move(tc, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
     }
 }
 
@@ -86,6 +91,7 @@ static void tick(struct slai_tcache *tc, unsigned class)
     if (SLA_LIKELY(++tc->events % POLL_EVERY != 0))
         return;
     slai_purge_poll();
+    slai_idle_poll(tc);
     if (tc->events % SWEEP_EVERY == 0)
         sweep(tc);
 }
@@ -103,7 +109,7 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
     if (s == NULL)
         s = slai_slab_create(class, tc);
     if (s != NULL)
-        move(bin, s, SLAI_PARTIAL);
+        move(tc, s, SLAI_PARTIAL);
     return s;
 }
 
@@ -128,7 +134,7 @@ void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
             break;
         w -= slai_slab_take(s, w, (uint32_t)(w - low));
         if (slai_slab_full(s))
-            move(bin, s, SLAI_FULL);
+            move(tc, s, SLAI_FULL);
     }
     if (SLA_UNLIKELY(w == high)) {
         end(tc, class, bin->base);
@@ -260,7 +266,7 @@ void slai_cache_flush(struct slai_tcache *tc)
             struct slai_span *s = SPAN(l);
             next = l->next;
             if (slai_slab_empty(s)) {
-                move(bin, s, SLAI_NOWHERE);
+                move(tc, s, SLAI_NOWHERE);
                 slai_slab_destroy(s);
             }
         }

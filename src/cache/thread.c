@@ -136,6 +136,7 @@ static void settle_none(struct slai_tcache *tc, struct slai_span *s)
 static void retire(struct slai_tcache *tc)
 {
     slai_cache_flush(tc);
+    tc->look = NULL;
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
     slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, SLAI_INBOX_CLOSED), settle_none);
@@ -254,6 +255,7 @@ static void forget_lists(struct slai_tcache *tc)
 {
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         tc->bins[c].partial = tc->bins[c].full = (struct slai_list){NULL, NULL};
+    tc->look = NULL;
     slai_set_relaxed(&tc->inbox, NULL);
 }
 

@@ -44,6 +44,9 @@ struct slai_tcache {
     uint32_t events;    /* slow paths taken */
     uint32_t busy;      /* class + 1 whose stack is being rebuilt, 0: none; a fork child must not trust that one */
     void **slots;       /* the first stacks' memory, one piece */
+    uint64_t looked;    /* clock at the last look for slabs to purge (cache/idle.c) */
+    unsigned look_class;     /* where the next look goes on: the class, */
+    struct slai_span *look;  /* and the slab in its partial list; NULL: the first */
 
     /* THREADS. */
     struct slai_link link;

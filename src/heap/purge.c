@@ -9,9 +9,6 @@
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 #define AT_ONCE 64 /* spans taken out of the bins together */
 
-/* How often to look: several times a delay, so that nothing rests much longer than it. */
-static uint64_t interval(long delay) { return delay > 40 ? (uint64_t)delay / 4 : 10; }
-
 /* REQUIRES PAGEHEAP. Should s be purged now? Stamps what is new. */
 static bool due_now(struct slai_span *s, enum slai_purge how, size_t keep, uint64_t now, long delay)
 {
@@ -72,7 +69,7 @@ size_t slai_purge(enum slai_purge how, size_t keep)
     now = slai_os_clock();
     slai_lock(&heap.lock);
     slai_set_relaxed(&heap.given, 0);
-    if (how == SLAI_PURGE_CALM && delay > 0 && heap.looked != 0 && now - heap.looked < interval(delay)) {
+    if (how == SLAI_PURGE_CALM && delay > 0 && heap.looked != 0 && now - heap.looked < slai_purge_interval(delay)) {
         slai_unlock(&heap.lock);
         return 0;
     }
@@ -96,6 +93,16 @@ size_t slai_purge(enum slai_purge how, size_t keep)
     return total;
 }
 
+void slai_purge_count(size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    slai_lock(&heap.lock);
+    heap.purged += bytes;
+    slai_unlock(&heap.lock);
+    slai_os_event("purged", bytes);
+}
+
 struct slai_span *slai_pages_take_hard(size_t pages, size_t align, enum slai_kind kind)
 {
     int saved = errno;
@@ -114,7 +121,7 @@ void slai_purge_poll(void)
     long delay = slai_option(purge_delay);
     if (delay < 0 || slai_load_relaxed(&heap.free_pages[0]) == 0)
         return;
-    if (slai_os_clock() - slai_load_relaxed(&heap.looked) >= interval(delay))
+    if (slai_os_clock() - slai_load_relaxed(&heap.looked) >= slai_purge_interval(delay))
         slai_purge(SLAI_PURGE_CALM, 0);
 }
 

@@ -28,6 +28,12 @@ SLA_INLINE void slai_purge_after_give(void)
         slai_purge(SLAI_PURGE_CALM, 0);
 }
 
+/* How often to look, in ms: several times a delay, so that nothing rests much longer than it. */
+SLA_INLINE uint64_t slai_purge_interval(long delay) { return delay > 40 ? (uint64_t)delay / 4 : 10; }
+
+/* Adds to the statistics what was purged inside slabs. Takes PAGEHEAP. */
+void slai_purge_count(size_t bytes);
+
 /* As SLAI_PURGE_CALM, but cheap when there is nothing to do: for slow paths to call now and then. */
 void slai_purge_poll(void);
 

@@ -55,10 +55,12 @@ struct slai_span {
     struct slai_tcache *owner __attribute__((aligned(SLA_CACHELINE))); /* NULL: in the depot */
     size_t remote;                /* blocks freed by others and not yet counted; 0 -> n posts the slab */
     struct slai_span *next_post;  /* in the owner's inbox */
-    uint64_t stamp;               /* FREE and dirty: when, 0 since the last look; PAGEHEAP */
+    uint64_t stamp;               /* dirty FREE, under PAGEHEAP, or SLAB with free blocks, by its owner: when it was
+                                     first seen so; 0: not since blocks came back */
 };
 
 #define SLAI_STAMP_REFUSED UINT64_MAX /* the system would not purge it */
+#define SLAI_STAMP_PURGED UINT64_MAX  /* of a slab: there is nothing more to give back */
 
 _Static_assert(sizeof(struct slai_span) == 2 * SLA_CACHELINE, "a descriptor is two cache lines");
 

@@ -30,6 +30,20 @@ uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n);
 /* Counts in what other threads have freed. */
 void slai_slab_collect(struct slai_span *s);
 
+/* Gives the system back the pages that lie under free blocks alone. The owner; or, with own == false, whoever has
+   popped the slab from an inbox, and then only blocks that were freed remotely count. How many bytes. */
+size_t slai_slab_purge(struct slai_span *s, bool own);
+
+/* Purges an own slab to which nothing came back for `delay` ms; starts counting if need be. How many bytes. */
+size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay);
+
+/* Blocks came back: there may be something to purge again. */
+SLA_INLINE void slai_slab_touch(struct slai_span *s)
+{
+    if (s->stamp != 0)
+        s->stamp = 0;
+}
+
 /* In a fork child, where no count can be half done: counts anew from the bitmaps. */
 void slai_slab_recount(struct slai_span *s);
 

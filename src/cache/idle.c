@@ -1,0 +1,98 @@
+#include "cache/idle.h"
+
+#include "cache/depot.h"
+#include "cache/remote.h"
+#include "heap/purge.h"
+#include "os/os.h"
+
+#include <errno.h>
+
+#define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
+#define LOOK_MOST 512u  /* slabs seen in one look, */
+#define PURGE_MOST 32u  /* and purged: a malloc waits for it */
+#define DEPOT_MOST 32u  /* slabs tended under a depot's lock at a time */
+
+/* Goes on where the last look ended, at most once around. */
+static size_t look_at_own(struct slai_tcache *tc, uint64_t now, uint64_t delay)
+{
+    size_t seen = 0, purged = 0, bytes = 0, more;
+    for (unsigned classes = 0; classes < SLAI_CLASSES && seen < LOOK_MOST && purged < PURGE_MOST; classes++) {
+        struct slai_link *l = tc->look != NULL ? &tc->look->link : tc->bins[tc->look_class].partial.first;
+        for (; l != NULL && seen < LOOK_MOST && purged < PURGE_MOST; l = l->next, seen++) {
+            more = slai_slab_tend(SPAN(l), now, delay);
+            purged += more > 0;
+            bytes += more;
+        }
+        tc->look = l != NULL ? SPAN(l) : NULL;
+        if (l == NULL)
+            tc->look_class = (tc->look_class + 1) % SLAI_CLASSES;
+    }
+    return bytes;
+}
+
+void slai_idle_poll(struct slai_tcache *tc)
+{
+    long delay = slai_option(purge_delay);
+    uint64_t now = slai_os_clock();
+    size_t bytes;
+    int saved = errno;
+    if (delay < 0 || now - tc->looked < slai_purge_interval(delay))
+        return;
+    tc->looked = now;
+    bytes = look_at_own(tc, now, (uint64_t)delay);
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        slai_depot_tend(c, DEPOT_MOST, now, (uint64_t)delay, &bytes);
+    slai_purge_count(bytes);
+    errno = saved;
+}
+
+/* Every slab of the depot, some at a time. */
+static size_t tend_depot(uint64_t now, uint64_t delay)
+{
+    size_t bytes = 0;
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        for (size_t left = slai_depot_ready(c), n; left > 0; left -= n < left ? n : left) {
+            n = slai_depot_tend(c, DEPOT_MOST, now, delay, &bytes);
+            if (n == 0)
+                break;
+        }
+    return bytes;
+}
+
+static size_t tend_own(struct slai_tcache *tc, uint64_t now, uint64_t delay, bool *waiting)
+{
+    size_t bytes = 0;
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        for (struct slai_link *l = tc->bins[c].partial.first; l != NULL; l = l->next) {
+            bytes += slai_slab_tend(SPAN(l), now, delay);
+            *waiting |= SPAN(l)->stamp != SLAI_STAMP_PURGED;
+        }
+    return bytes;
+}
+
+bool slai_idle_due(struct slai_tcache *tc)
+{
+    long delay = slai_option(purge_delay);
+    bool waiting = false;
+    uint64_t now;
+    if (delay < 0)
+        return false;
+    now = slai_os_clock();
+    slai_purge_count(tend_own(tc, now, (uint64_t)delay, &waiting) + tend_depot(now, (uint64_t)delay));
+    return waiting;
+}
+
+size_t slai_idle_purge(struct slai_tcache *tc)
+{
+    bool waiting = false;
+    size_t bytes = tend_own(tc, slai_os_clock(), 0, &waiting);
+    slai_purge_count(bytes);
+    return bytes;
+}
+
+size_t slai_idle_purge_others(void)
+{
+    size_t bytes = tend_depot(slai_os_clock(), 0) + slai_remote_purge();
+    slai_purge_count(bytes);
+    return bytes;
+}
