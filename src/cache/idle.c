@@ -1,7 +1,6 @@
 #include "cache/idle.h"
 
 #include "cache/depot.h"
-#include "cache/remote.h"
 #include "heap/purge.h"
 #include "os/os.h"
 
@@ -75,24 +74,33 @@ bool slai_idle_due(struct slai_tcache *tc)
     long delay = slai_option(purge_delay);
     bool waiting = false;
     uint64_t now;
+    size_t bytes;
     if (delay < 0)
         return false;
     now = slai_os_clock();
-    slai_purge_count(tend_own(tc, now, (uint64_t)delay, &waiting) + tend_depot(now, (uint64_t)delay));
+    slai_lock(&tc->lock);
+    bytes = tend_own(tc, now, (uint64_t)delay, &waiting);
+    slai_unlock(&tc->lock);
+    slai_purge_count(bytes + tend_depot(now, (uint64_t)delay));
     return waiting;
 }
 
 size_t slai_idle_purge(struct slai_tcache *tc)
 {
     bool waiting = false;
-    size_t bytes = tend_own(tc, slai_os_clock(), 0, &waiting);
+    size_t bytes;
+    slai_lock(&tc->lock);
+    bytes = tend_own(tc, slai_os_clock(), 0, &waiting);
+    slai_unlock(&tc->lock);
     slai_purge_count(bytes);
     return bytes;
 }
 
 size_t slai_idle_purge_others(void)
 {
-    size_t bytes = tend_depot(slai_os_clock(), 0) + slai_remote_purge();
+    size_t bytes;
+    slai_threads_park_others();
+    bytes = tend_depot(slai_os_clock(), 0);
     slai_purge_count(bytes);
     return bytes;
 }

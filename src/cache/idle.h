@@ -18,7 +18,7 @@ bool slai_idle_due(struct slai_tcache *tc);
 /* All of the cache's slabs, now. How many bytes. */
 size_t slai_idle_purge(struct slai_tcache *tc);
 
-/* The same for the depot's slabs, and for what waits in other threads' inboxes. */
+/* The same for the depot's slabs, after parking all other threads' caches. */
 size_t slai_idle_purge_others(void);
 
 #endif

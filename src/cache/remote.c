@@ -73,36 +73,3 @@ void slai_remote_drain(struct slai_tcache *tc, struct slai_span *posted,
         settled(tc, s);
     }
 }
-
-/* Takes a whole inbox, unless it is closed, to the front of the list at *all. */
-static void gather(struct slai_tcache *tc, void *all)
-{
-    struct slai_span **list = all, *head = slai_load_acquire(&tc->inbox), *last;
-    while (head != NULL && head != SLAI_INBOX_CLOSED) {
-        if (!slai_cas_acq_rel(&tc->inbox, &head, NULL))
-            continue;
-        for (last = head; last->next_post != NULL; last = last->next_post)
-            ;
-        last->next_post = *list;
-        *list = head;
-        return;
-    }
-}
-
-/*
- * Whoever has popped a slab from an inbox is the only one who may take its remote
- * count and set, so until it posts the slab again nobody hands those blocks out.
- */
-size_t slai_remote_purge(void)
-{
-    struct slai_span *posted = NULL;
-    size_t bytes = 0;
-    slai_threads_visit(gather, &posted);
-    while (posted != NULL) {
-        struct slai_span *s = posted;
-        posted = s->next_post;
-        bytes += slai_slab_purge(s, false);
-        post(s);
-    }
-    return bytes;
-}

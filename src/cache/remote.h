@@ -25,8 +25,4 @@ void slai_remote_free(struct slai_span *s, void *const *blocks, uint32_t n);
 void slai_remote_drain(struct slai_tcache *tc, struct slai_span *posted,
                        void (*settled)(struct slai_tcache *tc, struct slai_span *s));
 
-/* Gives back the pages of blocks that wait in any inbox: their owners may sleep for long. Takes THREADS, SHARED.
-   How many bytes. */
-size_t slai_remote_purge(void);
-
 #endif

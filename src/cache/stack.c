@@ -57,7 +57,7 @@ static void settle(struct slai_tcache *tc, struct slai_span *s)
     }
 }
 
-static void drain(struct slai_tcache *tc)
+void slai_cache_drain(struct slai_tcache *tc)
 {
     if (SLA_UNLIKELY(slai_load_relaxed(&tc->inbox) != NULL))
         slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, NULL), settle);
@@ -106,19 +106,21 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
     if (!anew)
         return NULL;
     s = slai_depot_adopt(class, tc);
-    if (s == NULL)
+    if (s == NULL) {
         s = slai_slab_create(class, tc);
+        tc->crowded |= slai_add_relaxed(&slai_growth, 1) % slai_load_relaxed(&slai_park_every) == 0;
+    }
     if (s != NULL)
         move(tc, s, SLAI_PARTIAL);
     return s;
 }
 
-void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
+static void *refill(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
     void **low = bin->base + 1, **high, **w;
     uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want = bin->batch, most;
-    drain(tc);
+    slai_cache_drain(tc);
     tick(tc, class);
     bin->refilled = 1;
     most = limit < BATCH_MAX ? limit : BATCH_MAX;
@@ -146,6 +148,29 @@ void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
     high -= w - low;
     void *block = high[-1];
     end(tc, class, high - 2);
+    return block;
+}
+
+/* The owner is awake. */
+static void enter(struct slai_tcache *tc)
+{
+    slai_lock(&tc->lock);
+    slai_set_relaxed(&tc->seen, slai_load_relaxed(&slai_growth));
+    if (SLA_UNLIKELY(tc->parked))
+        slai_set_relaxed(&tc->parked, false);
+}
+
+void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
+{
+    void *block;
+    enter(tc);
+    block = refill(tc, class);
+    slai_unlock(&tc->lock);
+    if (SLA_UNLIKELY(tc->crowded)) {
+        tc->crowded = false;
+        if (tc == slai_tcache) /* not the shared cache, whose lock ranks higher */
+            slai_threads_park();
+    }
     return block;
 }
 
@@ -242,21 +267,22 @@ static bool grow(struct slai_tcache *tc, unsigned class)
 void slai_stack_overflow(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
+    enter(tc);
     tick(tc, class);
-    if (tc->stacks[class].top < tc->stacks[class].limit)
-        return; /* the sweep made room */
-    if (!grow(tc, class)) {
+    if (tc->stacks[class].top == tc->stacks[class].limit && !grow(tc, class)) {
         uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base);
         uint32_t half = (limit + 1) / 2;
         slai_stack_flush(tc, class, half < BATCH_MAX ? half : BATCH_MAX);
-        drain(tc);
+        slai_cache_drain(tc);
     }
     bin->refilled = 0;
+    slai_unlock(&tc->lock);
 }
 
 void slai_cache_flush(struct slai_tcache *tc)
 {
-    drain(tc);
+    enter(tc);
+    slai_cache_drain(tc);
     for (unsigned c = 1; c < SLAI_CLASSES; c++) {
         struct slai_bin *bin = &tc->bins[c];
         uint32_t count = slai_stack_count(tc, c);
@@ -271,4 +297,5 @@ void slai_cache_flush(struct slai_tcache *tc)
             }
         }
     }
+    slai_unlock(&tc->lock);
 }

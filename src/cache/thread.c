@@ -22,6 +22,7 @@ SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
 static struct {
     struct slai_lock lock;
     struct slai_list live;   /* THREADS */
+    size_t count;            /* THREADS: of the live */
     struct slai_list unused; /* THREADS: caches of ended threads, empty and closed */
     void (*watch)(void);     /* constant after init */
 } threads = {.lock = SLAI_LOCK_INIT(SLAI_RANK_THREADS)};
@@ -68,6 +69,19 @@ static void lay_out(struct slai_tcache *tc)
     }
 }
 
+#define PARK_LEAST 16   /* slabs, at least 1 MiB */
+#define PARK_A_THREAD 4 /* for each live thread: many that grow together are not asleep */
+size_t slai_growth, slai_park_every = PARK_LEAST;
+
+/* REQUIRES THREADS. */
+static void count_live(long more)
+{
+    size_t every;
+    threads.count += (size_t)more;
+    every = PARK_A_THREAD * threads.count;
+    slai_set_relaxed(&slai_park_every, every > PARK_LEAST ? every : PARK_LEAST);
+}
+
 /* Fills in a zeroed cache. False: no memory for its stacks. */
 static bool set_up(struct slai_tcache *tc)
 {
@@ -75,6 +89,7 @@ static bool set_up(struct slai_tcache *tc)
     if (tc->slots == NULL)
         return false;
     memcpy(&tc->map, &slai_size_map, sizeof tc->map);
+    tc->lock.rank = SLAI_RANK_CACHE;
     lay_out(tc);
     tc->budget = first_budget();
     return true;
@@ -103,7 +118,9 @@ static struct slai_tcache *birth(void)
     }
     if (tc != NULL) {
         slai_list_push(&threads.live, &tc->link);
+        count_live(1);
         tc->live = true;
+        tc->parked = false;
         tc->budget = first_budget();
     }
     slai_unlock(&threads.lock);
@@ -124,29 +141,72 @@ static void shrink_stacks(struct slai_tcache *tc)
     slai_set_release(&tc->busy, 0);
 }
 
-/* Slabs that were posted to a cache that is no more: on to who owns them now. */
+/* Slabs that were posted to a cache that has given them away: on to who owns them now. */
 static void settle_none(struct slai_tcache *tc, struct slai_span *s)
 {
     (void)tc;
     (void)s;
-    slai_panic("a dead cache owns a slab");
+    slai_panic("a cache without slabs owns one");
+}
+
+/* All slabs go to the depot; what the inbox becomes tells if there may be others later. REQUIRES CACHE. */
+static void hand_over(struct slai_tcache *tc, struct slai_span *inbox)
+{
+    slai_assert_held(&tc->lock);
+    tc->look = NULL;
+    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
+    slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, inbox), settle_none);
 }
 
 /* All that the thread had goes to the depot; its struct waits for the next thread. */
 static void retire(struct slai_tcache *tc)
 {
     slai_cache_flush(tc);
-    tc->look = NULL;
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
-    slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, SLAI_INBOX_CLOSED), settle_none);
+    slai_lock(&tc->lock);
+    hand_over(tc, SLAI_INBOX_CLOSED);
+    slai_unlock(&tc->lock);
     shrink_stacks(tc);
     slai_lock(&threads.lock);
     slai_list_remove(&threads.live, &tc->link);
+    count_live(-1);
     slai_list_push(&threads.unused, &tc->link);
     tc->live = false;
     slai_unlock(&threads.lock);
 }
+
+static void park(struct slai_tcache *tc)
+{
+    slai_lock(&tc->lock);
+    if (slai_load_relaxed(&tc->inbox) != SLAI_INBOX_CLOSED) {
+        slai_cache_drain(tc);
+        hand_over(tc, NULL);
+        slai_set_relaxed(&tc->parked, true);
+    }
+    slai_unlock(&tc->lock);
+}
+
+/* Has its owner taken no slow path while so many slabs were made? */
+static bool asleep(const struct slai_tcache *tc, size_t slabs)
+{
+    size_t seen = slai_load_relaxed(&tc->seen);
+    return (ptrdiff_t)(slai_load_relaxed(&slai_growth) - seen) >= (ptrdiff_t)slabs; /* it may just have woken */
+}
+
+static void park_all(size_t slabs)
+{
+    slai_lock(&threads.lock);
+    for (struct slai_link *l = threads.live.first; l != NULL; l = l->next) {
+        struct slai_tcache *tc = CACHE(l);
+        bool has = !slai_load_relaxed(&tc->parked) || slai_load_relaxed(&tc->inbox) != NULL;
+        if (tc != slai_tcache && has && (slabs == 0 || asleep(tc, slabs)))
+            park(tc);
+    }
+    slai_unlock(&threads.lock);
+}
+
+void slai_threads_park(void) { park_all(slai_load_relaxed(&slai_park_every)); }
+void slai_threads_park_others(void) { park_all(0); }
 
 void slai_cache_none(void)
 {
@@ -231,6 +291,9 @@ void slai_threads_unlock(void)
 
 void slai_threads_reset(void)
 {
+    for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
+        slai_lock_reset(&CACHE(l)->lock);
+    slai_lock_reset(&shared.cache.lock);
     slai_lock_reset(&shared.lock);
     slai_lock_reset(&threads.lock);
 }

@@ -38,7 +38,11 @@ struct slai_tcache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map;
 
-    /* Owner thread: slow paths. */
+    /* CACHE: the owner's slow paths, and whoever parks the cache. */
+    struct slai_lock lock;
+    bool parked;        /* its slabs were handed over since its last slow path */
+    bool crowded;       /* its owner made slabs: time to look for sleepers */
+    size_t seen;        /* slai_growth at the owner's last slow path */
     struct slai_bin bins[SLAI_CLASSES];
     long budget;        /* bytes by which limits may still grow */
     uint32_t events;    /* slow paths taken */
@@ -86,8 +90,11 @@ void slai_stack_overflow(struct slai_tcache *tc, unsigned class);
 /* Gives the n oldest blocks of a class back to their slabs. */
 void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n);
 
-/* Gives back every block and every empty slab. */
+/* Gives back every block and every empty slab. Takes CACHE. */
 void slai_cache_flush(struct slai_tcache *tc);
+
+/* Takes in what others have freed for tc. REQUIRES CACHE. */
+void slai_cache_drain(struct slai_tcache *tc);
 
 SLA_INLINE uint32_t slai_stack_count(const struct slai_tcache *tc, unsigned class)
 {
@@ -112,6 +119,17 @@ bool slai_threads_init(void (*watch)(void));
 
 /* Calls visit for every cache in use; THREADS is held, so visit takes no lock of lower rank. */
 void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg);
+
+/*
+ * A thread that sleeps cannot take in what others free for it, nor lend its free blocks.  So its cache is parked: its
+ * slabs go to the depot, as at its end, and when it wakes it adopts what it needs.  What is in its stacks stays.
+ * Both take THREADS.
+ */
+void slai_threads_park(void);        /* those that took no slow path while slai_park_every slabs were made */
+void slai_threads_park_others(void); /* all but the caller's */
+
+/* Slabs made so far, and how many make a thread look for sleepers, and call one so. */
+extern size_t slai_growth SLA_HIDDEN, slai_park_every SLA_HIDDEN;
 
 /* fork: the locks of this file, and the repair of a child where only the calling thread exists. */
 void slai_threads_lock(void);

@@ -112,19 +112,18 @@ void slai_slab_collect(struct slai_span *s)
     slai_set_relaxed(&s->used, s->used - (uint32_t)n);
 }
 
-/* The blocks of a word whose contents nobody needs, and that only the caller could hand out. */
-static uint64_t unneeded(const struct slai_span *s, unsigned word, bool own)
+/* The blocks of a word whose contents nobody needs, and that only the owner could hand out. */
+static uint64_t unneeded(const struct slai_span *s, unsigned word)
 {
-    uint64_t bits = slai_load_acquire(&slai_slab_remote(s)[word]); /* behind the last writes to those blocks */
-    return own ? bits | s->free[word] : bits;
+    return s->free[word] | slai_load_acquire(&slai_slab_remote(s)[word]); /* behind the last writes to those blocks */
 }
 
 /* The first block from i on that is unneeded (flip 0) or needed (flip ~0); capacity if none is. */
-static uint32_t next_block(const struct slai_span *s, bool own, uint32_t i, uint64_t flip)
+static uint32_t next_block(const struct slai_span *s, uint32_t i, uint64_t flip)
 {
     uint64_t from = ~slai_low_mask(i % SLAI_WORD_BITS);
     for (unsigned w = i / SLAI_WORD_BITS; w < s->words; w++, from = ~(uint64_t)0) {
-        uint64_t bits = (unneeded(s, w, own) ^ flip) & from;
+        uint64_t bits = (unneeded(s, w) ^ flip) & from;
         if (bits != 0) {
             i = w * SLAI_WORD_BITS + slai_low_bit(bits);
             return i < s->capacity ? i : s->capacity;
@@ -133,15 +132,15 @@ static uint32_t next_block(const struct slai_span *s, bool own, uint32_t i, uint
     return s->capacity;
 }
 
-size_t slai_slab_purge(struct slai_span *s, bool own)
+size_t slai_slab_purge(struct slai_span *s)
 {
     size_t page = slai_os_page(), bytes = 0;
     char *end = s->start + ((size_t)s->pages << SLAI_PAGE_SHIFT);
     for (uint32_t from = 0, to;; from = to) {
-        from = next_block(s, own, from, 0);
+        from = next_block(s, from, 0);
         if (from >= s->capacity)
             return bytes;
-        to = next_block(s, own, from, ~(uint64_t)0);
+        to = next_block(s, from, ~(uint64_t)0);
         size_t low = slai_round_up((size_t)from * s->size, page);
         size_t high = to == s->capacity ? (size_t)(end - s->start) : slai_round_down((size_t)to * s->size, page);
         if (low < high && slai_os_purge(s->start + low, high - low))
@@ -160,7 +159,7 @@ size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
     s->stamp = SLAI_STAMP_PURGED;
     if ((size_t)(s->capacity - s->used) * s->size < slai_os_page())
         return 0;
-    return slai_slab_purge(s, true);
+    return slai_slab_purge(s);
 }
 
 void slai_slab_recount(struct slai_span *s)

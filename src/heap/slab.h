@@ -5,8 +5,8 @@
  * that other threads free (cache/remote.c).  Free blocks are handed out lowest
  * address first, so memory that was never needed is never touched.
  *
- * Each function REQUIRES that the caller owns the slab: its thread, or the lock
- * of its depot when it has none (I5).
+ * Each function REQUIRES that the caller owns the slab: the CACHE lock of
+ * its thread, or the lock of its depot when it has none (I5).
  */
 #ifndef HEAP_SLAB_H
 #define HEAP_SLAB_H
@@ -30,9 +30,8 @@ uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n);
 /* Counts in what other threads have freed. */
 void slai_slab_collect(struct slai_span *s);
 
-/* Gives the system back the pages that lie under free blocks alone. The owner; or, with own == false, whoever has
-   popped the slab from an inbox, and then only blocks that were freed remotely count. How many bytes. */
-size_t slai_slab_purge(struct slai_span *s, bool own);
+/* Gives the system back the pages that lie under free blocks alone. How many bytes. */
+size_t slai_slab_purge(struct slai_span *s);
 
 /* Purges an own slab to which nothing came back for `delay` ms; starts counting if need be. How many bytes. */
 size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay);

@@ -15,6 +15,7 @@ enum slai_rank {
     SLAI_RANK_THREADS,
     SLAI_RANK_SHARED,
     SLAI_RANK_OBJCACHE,
+    SLAI_RANK_CACHE,
     SLAI_RANK_DEPOT,                       /* + the size class: depots are locked in class order */
     SLAI_RANK_PAGEHEAP = SLAI_RANK_DEPOT + 128,
     SLAI_RANK_META

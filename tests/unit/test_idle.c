@@ -10,7 +10,6 @@
 
 #include "cache/depot.h"
 #include "cache/idle.h"
-#include "cache/remote.h"
 #include "os/os.h"
 
 #include <sys/mman.h>
@@ -93,7 +92,7 @@ START_TEST(pages_of_a_run)
     ck_assert_uint_eq(resident(s), SLAI_PAGE);
     for (uint32_t i = from; i < to; i++)
         put(s, blocks[i]);
-    ck_assert_uint_eq(slai_slab_purge(s, true), want);
+    ck_assert_uint_eq(slai_slab_purge(s), want);
     ck_assert_uint_eq(resident(s), SLAI_PAGE - want);
     unit_sound();
     for (uint32_t i = 0; i < all; i++) {
@@ -126,14 +125,14 @@ START_TEST(every_class_any_blocks)
         if (!out[i])
             UNIT_QUICK(slai_slab_put(s, blocks[i]));
     }
-    size_t bytes = slai_slab_purge(s, true);
+    size_t bytes = slai_slab_purge(s);
     ck_assert_uint_le(bytes, (size_t)s->pages << SLAI_PAGE_SHIFT);
     for (uint32_t i = 0; i < n; i++)
         if (out[i]) {
             UNIT_QUICK(support_matches(blocks[i], s->size, i));
             UNIT_QUICK(slai_slab_put(s, blocks[i]));
         }
-    ck_assert_uint_eq(slai_slab_purge(s, true), (size_t)s->pages << SLAI_PAGE_SHIFT);
+    ck_assert_uint_eq(slai_slab_purge(s), (size_t)s->pages << SLAI_PAGE_SHIFT);
     slai_slab_destroy(s);
     free(out);
     free(blocks);
@@ -333,7 +332,7 @@ static void *sleep_on_it(void *unused)
     return NULL;
 }
 
-START_TEST(inbox_of_a_sleeper)
+START_TEST(slabs_of_a_sleeper)
 {
     pthread_t thread;
     turn.now = 0;
@@ -343,8 +342,7 @@ START_TEST(inbox_of_a_sleeper)
     free_most();
     ck_assert_int_eq(sla_trim(0), 1);
     ck_assert_uint_le(resident_many(), before / 2 + 4 * slai_os_page());
-    struct slai_tcache *tc = slai_slab_of(many[0])->owner;
-    ck_assert_ptr_nonnull(slai_load_acquire(&tc->inbox)); /* posted again */
+    ck_assert_ptr_null(slai_load_acquire(&slai_slab_of(many[0])->owner)); /* parked: anyone may adopt it */
     unit_sound();
     unit_pass(&turn);
     unit_join(thread);
@@ -413,7 +411,7 @@ int main(void)
     tcase_add_test(tc, polled);
     tc = unit_case(suite, "others");
     tcase_add_test(tc, depot);
-    tcase_add_test(tc, inbox_of_a_sleeper);
+    tcase_add_test(tc, slabs_of_a_sleeper);
     tcase_add_test(tc, trimmed_while_used);
     return support_main(suite);
 }

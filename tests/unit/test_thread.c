@@ -338,6 +338,128 @@ START_TEST(refused_at_the_start)
 }
 END_TEST
 
+/* --- sleepers --- */
+
+#define HELD 300
+#define HELD_SIZE 400
+static struct sleeper {
+    struct unit_turn turn;
+    struct slai_tcache *tc;
+    void *blocks[HELD];
+} sleeper;
+
+static void *sleep_and_wake(void *arg)
+{
+    struct sleeper *self = arg;
+    for (size_t i = 0; i < HELD; i++) {
+        UNIT_EXPECT((self->blocks[i] = sla_malloc(HELD_SIZE)) != NULL);
+        support_fill(self->blocks[i], HELD_SIZE, i);
+    }
+    self->tc = slai_tcache;
+    unit_pass(&self->turn);
+    unit_await(&self->turn, 2);
+    for (size_t i = 0; i < HELD; i += 2) {
+        UNIT_EXPECT(support_matches(self->blocks[i], HELD_SIZE, i));
+        sla_free(self->blocks[i]);
+        UNIT_EXPECT((self->blocks[i] = sla_malloc(HELD_SIZE)) != NULL);
+        support_fill(self->blocks[i], HELD_SIZE, i);
+    }
+    sla_thread_idle(); /* a slow path */
+    UNIT_EXPECT(!self->tc->parked);
+    for (size_t i = 0; i < HELD; i++) {
+        UNIT_EXPECT(support_matches(self->blocks[i], HELD_SIZE, i));
+        sla_free(self->blocks[i]);
+    }
+    return NULL;
+}
+
+static pthread_t fall_asleep(void)
+{
+    pthread_t thread;
+    memset(&sleeper, 0, sizeof(sleeper));
+    unit_thread(&thread, sleep_and_wake, &sleeper);
+    unit_await(&sleeper.turn, 1);
+    return thread;
+}
+
+static void wake(pthread_t thread)
+{
+    unit_pass(&sleeper.turn);
+    unit_join(thread);
+}
+
+static struct slai_tcache *owner_of(void *block) { return slai_load_acquire(&slai_slab_of(block)->owner); }
+
+/* A thread that grows takes over what a sleeper could have lent it, and what others have freed for it. */
+START_TEST(sleepers_lend_their_slabs)
+{
+    static void *grown[2 * SLAI_CLASSES * 64];
+    size_t n = 0;
+    sla_thread_idle();
+    pthread_t thread = fall_asleep();
+    size_t before = slai_load_relaxed(&slai_growth);
+    ck_assert_ptr_eq(owner_of(sleeper.blocks[0]), sleeper.tc);
+    for (size_t i = 1; i < HELD; i += 2)
+        sla_free(sleeper.blocks[i]); /* to its inbox */
+    sla_thread_idle();
+    /* Less than the threshold leaves it alone; growth beyond it does not. */
+    for (; slai_load_relaxed(&slai_growth) - before < 2 * slai_load_relaxed(&slai_park_every) + 2; n++) {
+        ck_assert_uint_lt(n, ARRAY_LEN(grown));
+        ck_assert_ptr_nonnull(grown[n] = sla_malloc(8000));
+        if (slai_load_relaxed(&slai_growth) - before < 8)
+            ck_assert(!sleeper.tc->parked);
+    }
+    ck_assert(sleeper.tc->parked);
+    ck_assert_ptr_null(slai_load_relaxed(&sleeper.tc->inbox));
+    unit_sound();
+    /* The blocks that it held are free for us without a new slab. */
+    before = slai_load_relaxed(&slai_growth);
+    for (size_t i = 1; i < HELD; i += 2) {
+        ck_assert_ptr_nonnull(sleeper.blocks[i] = sla_malloc(HELD_SIZE));
+        support_fill(sleeper.blocks[i], HELD_SIZE, i);
+    }
+    ck_assert_uint_eq(slai_load_relaxed(&slai_growth), before);
+    ck_assert_ptr_eq(owner_of(sleeper.blocks[0]), slai_tcache);
+    wake(thread);
+    while (n > 0)
+        sla_free(grown[--n]);
+    unit_sound();
+}
+END_TEST
+
+START_TEST(trim_parks_all_others)
+{
+    pthread_t thread = fall_asleep();
+    (void)sla_trim(0);
+    ck_assert(sleeper.tc->parked);
+    ck_assert_ptr_null(owner_of(sleeper.blocks[0]));
+    ck_assert(!((struct slai_tcache *)slai_tcache)->parked);
+    /* Late frees find the depot; those that were on their way to the inbox are found by the next. */
+    for (size_t i = 1; i < HELD; i += 2)
+        sla_free(sleeper.blocks[i]);
+    sla_thread_idle();
+    ck_assert_ptr_null(slai_load_relaxed(&sleeper.tc->inbox));
+    for (size_t i = 1; i < HELD; i += 2) {
+        ck_assert_ptr_nonnull(sleeper.blocks[i] = sla_malloc(HELD_SIZE));
+        support_fill(sleeper.blocks[i], HELD_SIZE, i);
+    }
+    unit_sound();
+    wake(thread);
+}
+END_TEST
+
+/* Threads that grow together are awake, however many. */
+START_TEST(threshold_grows_with_the_threads)
+{
+    size_t one = slai_load_relaxed(&slai_park_every);
+    pthread_t thread = fall_asleep();
+    ck_assert_uint_ge(slai_load_relaxed(&slai_park_every), one);
+    ck_assert_uint_ge(one, 16);
+    wake(thread);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_park_every), one);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(modes); i++) {
@@ -353,6 +475,9 @@ int main(int argc, char **argv)
     tcase_add_test(tc, caches_are_used_again);
     tcase_add_test(tc, caches_in_use_are_visited);
     tcase_add_test(tc, dead_threads_share_a_cache);
+    tcase_add_test(tc, sleepers_lend_their_slabs);
+    tcase_add_test(tc, trim_parks_all_others);
+    tcase_add_test(tc, threshold_grows_with_the_threads);
     tcase_add_loop_test(tc, refused_at_the_start, 0, (int)ARRAY_LEN(modes));
     return support_main(suite);
 }
