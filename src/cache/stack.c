@@ -160,16 +160,31 @@ static void enter(struct slai_tcache *tc)
         slai_set_relaxed(&tc->parked, false);
 }
 
-void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
+static void *refill_locked(struct slai_tcache *tc, unsigned class)
 {
     void *block;
     enter(tc);
     block = refill(tc, class);
     slai_unlock(&tc->lock);
+    return block;
+}
+
+/* Only a thread's own cache may look for sleepers: the shared one's lock ranks higher. */
+void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
+{
+    int saved = errno;
+    void *block = refill_locked(tc, class);
+    if (SLA_UNLIKELY(tc != slai_tcache))
+        return block;
     if (SLA_UNLIKELY(tc->crowded)) {
         tc->crowded = false;
-        if (tc == slai_tcache) /* not the shared cache, whose lock ranks higher */
-            slai_threads_park();
+        slai_threads_park();
+    }
+    if (SLA_UNLIKELY(block == NULL)) {
+        slai_threads_park_others();
+        block = refill_locked(tc, class);
+        if (block != NULL)
+            errno = saved;
     }
     return block;
 }

@@ -448,6 +448,43 @@ START_TEST(trim_parks_all_others)
 }
 END_TEST
 
+/* Before an allocation fails, what sleepers could lend is taken. */
+START_TEST(sleepers_help_in_need)
+{
+    pthread_t thread = fall_asleep();
+    size_t every = slai_park_every;
+    void *last = NULL, *p;
+    for (size_t i = 1; i < HELD; i += 2)
+        sla_free(sleeper.blocks[i]);
+    sla_thread_idle();
+    slai_park_every = SIZE_MAX / 4; /* not before */
+    unit_refuse(SLAI_CALL_COMMIT, 1);
+    unit_refuse(SLAI_CALL_RESERVE, 1);
+    size_t theirs = 0;
+    errno = SENTINEL_ERRNO;
+    while ((p = sla_malloc(HELD_SIZE)) != NULL) {
+        theirs += slai_slab_of(p) == slai_slab_of(sleeper.blocks[0]);
+        UNIT_QUICK(errno == SENTINEL_ERRNO);
+        *(void **)p = last;
+        last = p;
+    }
+    ck_assert_int_eq(errno, ENOMEM);
+    unit_no_faults();
+    slai_park_every = every;
+    ck_assert(sleeper.tc->parked);
+    ck_assert_uint_ge(theirs, 40); /* of its first slab, which holds 157 and half of whose 150 were freed */
+    for (; last != NULL; last = p) {
+        p = *(void **)last;
+        sla_free(last);
+    }
+    for (size_t i = 1; i < HELD; i += 2) {
+        ck_assert_ptr_nonnull(sleeper.blocks[i] = sla_malloc(HELD_SIZE));
+        support_fill(sleeper.blocks[i], HELD_SIZE, i);
+    }
+    wake(thread);
+}
+END_TEST
+
 /* Threads that grow together are awake, however many. */
 START_TEST(threshold_grows_with_the_threads)
 {
@@ -477,6 +514,7 @@ int main(int argc, char **argv)
     tcase_add_test(tc, dead_threads_share_a_cache);
     tcase_add_test(tc, sleepers_lend_their_slabs);
     tcase_add_test(tc, trim_parks_all_others);
+    tcase_add_test(tc, sleepers_help_in_need);
     tcase_add_test(tc, threshold_grows_with_the_threads);
     tcase_add_loop_test(tc, refused_at_the_start, 0, (int)ARRAY_LEN(modes));
     return support_main(suite);
