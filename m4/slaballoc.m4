@@ -57,6 +57,24 @@ sla_version_script=$sla_cv_version_script
 AS_IF([test "$sla_version_script" = yes], [SLA_LDFLAGS([VSCRIPT_LDFLAGS], [-Wl,--no-undefined-version])])
 ])
 
+# SLA_LAYOUT_SCRIPT
+# Sets sla_layout_script to yes if the linker can use src/layout.ld for a shared
+# library, and LAYOUT_LDFLAGS to what else saves pages then.
+AC_DEFUN([SLA_LAYOUT_SCRIPT], [
+AC_CACHE_CHECK([whether the linker takes src/layout.ld], [sla_cv_layout_script], [
+  sla_saved=$LDFLAGS
+  sla_saved_cflags=$CFLAGS
+  CFLAGS="$CFLAGS -fPIC"
+  LDFLAGS="$LDFLAGS -shared -Wl,--fatal-warnings -Wl,-z,noseparate-code -Wl,-T,$srcdir/src/layout.ld"
+  AC_LINK_IFELSE([AC_LANG_SOURCE([int one = 1, *two = &one;
+      int f(void); int f(void) { return *two; }])], [sla_cv_layout_script=yes], [sla_cv_layout_script=no])
+  LDFLAGS=$sla_saved
+  CFLAGS=$sla_saved_cflags
+])
+sla_layout_script=$sla_cv_layout_script
+AS_IF([test "$sla_layout_script" = yes], [LAYOUT_LDFLAGS='-Wl,-z,noseparate-code'])
+])
+
 # SLA_SANITIZER(LIST)
 # Checks a comma-separated LIST and appends to SANITIZER_FLAGS what turns it on.
 AC_DEFUN([SLA_SANITIZER], [

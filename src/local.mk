@@ -70,7 +70,7 @@ core_sources += %D%/os/linux.c
 else
 core_sources += %D%/os/posix.c
 endif
-EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/os/linux.c %D%/os/posix.c
+EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/layout.ld %D%/os/linux.c %D%/os/posix.c
 
 # mremap and the like: what the system layer uses is not in plain POSIX.
 SYSTEM_CPPFLAGS = -D_GNU_SOURCE
@@ -95,7 +95,10 @@ libslabcheck_la_LIBADD = $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 #
 #   release   c:r:a   soname
 #   0.1       0:0:0   libslaballoc.so.0, libslaballoc-malloc.so.0
-library_ldflags = $(AM_LDFLAGS) $(LIB_LDFLAGS) -no-undefined -version-info $(SLA_VERSION_INFO)
+library_ldflags = $(AM_LDFLAGS) $(LIB_LDFLAGS) $(LAYOUT_LDFLAGS) -no-undefined -version-info $(SLA_VERSION_INFO)
+if LAYOUT
+library_ldflags += -Wl,-T,$(top_srcdir)/%D%/layout.ld
+endif
 
 lib_LTLIBRARIES += libslaballoc.la
 libslaballoc_la_SOURCES =
@@ -103,7 +106,7 @@ libslaballoc_la_LIBADD = libslabcore.la $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 libslaballoc_la_LDFLAGS = $(library_ldflags)
 if VSCRIPT
 libslaballoc_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/%D%/slaballoc.map $(VSCRIPT_LDFLAGS)
-EXTRA_libslaballoc_la_DEPENDENCIES = %D%/slaballoc.map
+EXTRA_libslaballoc_la_DEPENDENCIES = %D%/slaballoc.map %D%/layout.ld
 else
 libslaballoc_la_LDFLAGS += -export-symbols-regex '^sla_'
 endif
@@ -118,7 +121,7 @@ libslaballoc_malloc_la_LIBADD = libslabcore.la $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 libslaballoc_malloc_la_LDFLAGS = $(library_ldflags)
 if VSCRIPT
 libslaballoc_malloc_la_LDFLAGS += -Wl,--version-script=%D%/slaballoc-malloc.map $(VSCRIPT_LDFLAGS)
-EXTRA_libslaballoc_malloc_la_DEPENDENCIES = %D%/slaballoc-malloc.map
+EXTRA_libslaballoc_malloc_la_DEPENDENCIES = %D%/slaballoc-malloc.map %D%/layout.ld
 endif
 else
 EXTRA_DIST += %D%/api/override.c

@@ -22,7 +22,6 @@ static SLA_NOINLINE void set_up(void)
     slai_lock(&state.lock);
     mine = !state.ready;
     if (mine) {
-        slai_classes_init();
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
         if (slai_option(stats_at_exit) != 0)
             slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */

@@ -63,7 +63,7 @@ static void write_line(void *out, const char *name, size_t value)
 }
 
 /* Our own elements in glibc's envelope; stdio may allocate, so the figures are collected first. */
-int malloc_info(int options, FILE *out)
+SLA_COLD int malloc_info(int options, FILE *out)
 {
     sla_stats_t st;
     if (options != 0)

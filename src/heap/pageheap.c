@@ -319,7 +319,7 @@ static void reclaim(struct slai_span *s)
     slai_span_join(s);
 }
 
-void slai_pages_repair(void)
+SLA_COLD void slai_pages_repair(void)
 {
     slai_lock(&heap.lock);
     heap.used_pages = 0;

@@ -14,7 +14,6 @@
 struct slai_pageheap {
     struct slai_lock lock;
     uint64_t mask[2][3];              /* bins that are not empty; [clean] */
-    struct slai_list bins[2][SLAI_BINS];
     size_t free_pages[2];             /* [clean] */
     size_t used_pages;                /* BUSY, SLAB and LARGE */
     size_t peak_pages;
@@ -23,6 +22,7 @@ struct slai_pageheap {
     size_t moved;                     /* mappings split by slai_os_move() and not mended, about */
     uint64_t looked;                  /* clock at the last look for spans to purge */
     uint32_t given;                   /* gives since then; read by anyone */
+    struct slai_list bins[2][SLAI_BINS];
 };
 
 extern struct slai_pageheap slai_pageheap SLA_HIDDEN;

@@ -18,29 +18,58 @@
 _Static_assert(FINE_CLASSES + 1 + 7 * STEPS == SLAI_CLASSES, "classes from 8 to 32768");
 _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class map");
 
-struct slai_class slai_classes[SLAI_CLASSES];
-struct slai_size_map slai_size_map;
+/* The tables are constants, made by macros: filling them in would be a fifth of the instructions of a start. */
+#define LOG2(x) (63u - (unsigned)__builtin_clzll((x) | 1))
+#define CLAMP(v, low, high) ((v) < (low) ? (low) : (v) > (high) ? (high) : (v))
 
-static uint32_t size_of(unsigned c)
-{
-    if (c <= 1)
-        return c * 8;
-    if (c <= FINE_CLASSES)
-        return (c - 1) * 16;
-    unsigned doubling = (c - FINE_CLASSES - 1) / STEPS, step = (c - FINE_CLASSES - 1) % STEPS;
-    return (FINE_MAX + (step + 1) * (FINE_MAX / STEPS)) << doubling;
-}
+/* Of class c: the doubling above FINE_MAX it is in, and its step there. */
+#define DOUBLING(c) ((c) > FINE_CLASSES ? ((c) - FINE_CLASSES - 1) / STEPS : 0)
+#define STEP(c) (((c) - FINE_CLASSES - 1) % STEPS)
+#define SIZE_OF(c) \
+    ((c) <= 1              ? (c) * 8 \
+     : (c) <= FINE_CLASSES ? ((c) - 1) * 16 \
+                           : (FINE_MAX + (STEP(c) + 1) * (FINE_MAX / STEPS)) << DOUBLING(c))
+
+/* 256 < size <= 512: doubling 0, where a step is 32. The remainder is for compilers that look at what is not chosen. */
+#define CLASS_OF(size) \
+    ((size) <= 8          ? 1u \
+     : (size) <= FINE_MAX ? (unsigned)(((size) + 15) / 16 + 1) \
+                          : FINE_CLASSES + 1 + (LOG2((size) - 1) - 8) * STEPS + \
+                                (unsigned)(((size) - 1) >> (LOG2((size) - 1) - 3) % 64) - STEPS)
+
+#define PAGES(size) ((SLAB_MIN_BLOCKS * (size_t)(size) + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT)
+#define CAPACITY(size) ((uint32_t)((PAGES(size) << SLAI_PAGE_SHIFT) / (size)))
+#define CLASS(c) \
+    { \
+        .size = SIZE_OF(c), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + SIZE_OF(c) - 1) / SIZE_OF(c)), \
+        .capacity = CAPACITY(SIZE_OF(c)), .words = (CAPACITY(SIZE_OF(c)) + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS, \
+        .pages = PAGES(SIZE_OF(c)), .limit_first = CLAMP(FIRST_BYTES / SIZE_OF(c), FIRST_MIN, FIRST_MAX), \
+        .limit_max = CLAMP(MOST_BYTES / SIZE_OF(c), MOST_MIN, MOST_MAX), \
+    }
+#define SMALL(n) 2 * CLASS_OF((size_t)(n) * 8)
+#define MEDIUM(n) 2 * CLASS_OF((size_t)(n) * 128)
+
+#define TWO(f, n) f(n), f(n + 1u)
+#define EIGHT(f, n) TWO(f, n), TWO(f, n + 2u), TWO(f, n + 4u), TWO(f, n + 6u)
+#define MANY(f, n) /* 64 */ \
+    EIGHT(f, n), EIGHT(f, n + 8u), EIGHT(f, n + 16u), EIGHT(f, n + 24u), EIGHT(f, n + 32u), EIGHT(f, n + 40u), \
+        EIGHT(f, n + 48u), EIGHT(f, n + 56u)
+
+const struct slai_class slai_classes[] = {
+    {.size = 0}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), TWO(CLASS, 72u),
+};
+_Static_assert(SLA_ARRAY_LEN(slai_classes) == SLAI_CLASSES, "a line for each class");
+
+const struct slai_size_map slai_size_map = {
+    {MANY(SMALL, 0u), MANY(SMALL, 64u), SMALL(128u)},
+    {MANY(MEDIUM, 0u), MANY(MEDIUM, 64u), MANY(MEDIUM, 128u), MANY(MEDIUM, 192u), MEDIUM(256u)},
+};
+_Static_assert(SLAI_SMALL_MAX == 128 * 8 && SLAI_MEDIUM_MAX == 256 * 128, "an entry for each step");
 
 unsigned slai_class_of(size_t size)
 {
     slai_assert(size <= SLAI_MEDIUM_MAX);
-    if (size <= 8)
-        return 1;
-    if (size <= FINE_MAX)
-        return (unsigned)((size + 15) / 16 + 1);
-    unsigned doubling = slai_log2(size - 1) - 8; /* 256 < size - 1 + 1 <= 512: 0 */
-    unsigned step = (unsigned)((size - 1) >> (doubling + 5)) - STEPS;
-    return FINE_CLASSES + 1 + doubling * STEPS + step;
+    return CLASS_OF(size);
 }
 
 unsigned slai_class_aligned(size_t size, size_t align)
@@ -51,32 +80,7 @@ unsigned slai_class_aligned(size_t size, size_t align)
     if (size > SLAI_MEDIUM_MAX)
         return 0;
     unsigned c = slai_class_of(size);
-    while (c < SLAI_CLASSES && size_of(c) % align != 0)
+    while (c < SLAI_CLASSES && slai_class_size(c) % align != 0)
         c++;
     return c < SLAI_CLASSES ? c : 0;
-}
-
-static uint32_t clamp(uint32_t v, uint32_t low, uint32_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
-void slai_classes_init(void)
-{
-    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
-        struct slai_class *k = &slai_classes[c];
-        uint32_t size = size_of(c);
-        size_t pages = (SLAB_MIN_BLOCKS * (size_t)size + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
-        k->size = size;
-        k->reciprocal = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
-        k->pages = (uint16_t)pages;
-        k->capacity = (uint32_t)((pages << SLAI_PAGE_SHIFT) / size);
-        k->words = (uint16_t)((k->capacity + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS);
-        k->limit_first = (uint16_t)clamp(FIRST_BYTES / size, FIRST_MIN, FIRST_MAX);
-        k->limit_max = (uint16_t)clamp(MOST_BYTES / size, MOST_MIN, MOST_MAX);
-    }
-    for (size_t i = 0; i < sizeof slai_size_map.small; i++)
-        slai_size_map.small[i] = (uint8_t)(2 * slai_class_of(i * 8));
-    for (size_t i = 0; i < sizeof slai_size_map.medium; i++)
-        slai_size_map.medium[i] = (uint8_t)(2 * slai_class_of(i * 128));
 }

@@ -14,7 +14,7 @@
 #define SLAI_SMALL_MAX ((size_t)1024)   /* looked up in steps of 8 */
 #define SLAI_MEDIUM_MAX ((size_t)32768) /* looked up in steps of 128; above: large */
 
-/* Everything a slab or a stack of the class needs to know; constant after slai_classes_init(). */
+/* Everything a slab or a stack of the class needs to know; constant. */
 struct slai_class {
     uint32_t size;
     uint32_t reciprocal;  /* index of a block = offset * reciprocal >> 32, exact for block starts */
@@ -25,7 +25,7 @@ struct slai_class {
     uint16_t limit_max;   /* and the highest it may grow to */
 };
 
-extern struct slai_class slai_classes[SLAI_CLASSES] SLA_HIDDEN;
+extern const struct slai_class slai_classes[] SLA_HIDDEN;
 
 /* From sizes to 2 * class, the scaling that the stacks use; [n] is for sizes up to 8n, 128n. */
 struct slai_size_map {
@@ -33,11 +33,9 @@ struct slai_size_map {
     uint8_t medium[SLAI_MEDIUM_MAX / 128 + 1];
 };
 
-extern struct slai_size_map slai_size_map SLA_HIDDEN;
+extern const struct slai_size_map slai_size_map SLA_HIDDEN;
 
-void slai_classes_init(void);
-
-/* The class for a size <= SLAI_MEDIUM_MAX; pure arithmetic, works before slai_classes_init(). */
+/* The class for a size <= SLAI_MEDIUM_MAX; pure arithmetic. */
 unsigned slai_class_of(size_t size);
 
 /* The smallest class whose blocks are all aligned so; align a power of two. 0: none, use a large block. */

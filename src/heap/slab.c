@@ -16,8 +16,9 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
             slai_meta_give(free, bitmap_bytes(k));
         return NULL;
     }
-    for (unsigned w = 0; w < k->words; w++)
-        free[w] = slai_low_mask(k->capacity - w * SLAI_WORD_BITS > 64 ? 64 : k->capacity - w * SLAI_WORD_BITS);
+    for (unsigned w = 0; w + 1 < k->words; w++)
+        free[w] = ~(uint64_t)0;
+    free[k->words - 1] = slai_low_mask(k->capacity - (k->words - 1u) * SLAI_WORD_BITS);
     s->class = (uint8_t)class;
     s->place = SLAI_NOWHERE;
     s->size = k->size;
@@ -162,7 +163,7 @@ size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
     return slai_slab_purge(s);
 }
 
-void slai_slab_recount(struct slai_span *s)
+SLA_COLD void slai_slab_recount(struct slai_span *s)
 {
     uint64_t *remote = slai_slab_remote(s);
     uint32_t free = 0;

@@ -58,7 +58,7 @@ bool slai_os_purge(void *p, size_t size)
  * that is refused is copied.  The kernel unmaps the target before it looks at the source, so a refusal leaves a hole
  * in the region that any mmap could fall into: it is closed at once.  For the same reason DONTUNMAP.
  */
-bool slai_os_move(void *from, void *to, size_t size)
+SLA_COLD bool slai_os_move(void *from, void *to, size_t size)
 {
     static bool unsupported; /* before Linux 5.7 */
     size_t n;
@@ -81,7 +81,7 @@ bool slai_os_move(void *from, void *to, size_t size)
     return true;
 }
 
-void slai_os_huge_pages(void *p, size_t size, bool wanted)
+SLA_COLD void slai_os_huge_pages(void *p, size_t size, bool wanted)
 {
     int saved = errno;
     (void)madvise(p, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); /* a hint: kernels without it say EINVAL */

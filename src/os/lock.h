@@ -28,7 +28,8 @@ struct slai_lock {
     uint32_t rank;
 };
 
-#define SLAI_LOCK_INIT(r) {0, (r)}
+/* All zero where ranks are not checked: a struct with a lock then costs a start no page of the file. */
+#define SLAI_LOCK_INIT(r) {0, SLA_DEBUG >= 2 ? (r) : SLAI_RANK_NONE}
 
 /* Cold halves, in lock.c. */
 /*

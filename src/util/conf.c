@@ -63,7 +63,7 @@ static const struct option *find(const char *name, size_t len)
     return NULL;
 }
 
-int slai_conf_get(const char *name, long *value)
+SLA_COLD int slai_conf_get(const char *name, long *value)
 {
     const struct option *o = find(name, span(name, SIZE_MAX, '\0'));
     if (o == NULL)
@@ -72,7 +72,7 @@ int slai_conf_get(const char *name, long *value)
     return 0;
 }
 
-int slai_conf_set(const char *name, long value)
+SLA_COLD int slai_conf_set(const char *name, long value)
 {
     const struct option *o = find(name, span(name, SIZE_MAX, '\0'));
     if (o == NULL)
@@ -83,7 +83,7 @@ int slai_conf_set(const char *name, long value)
     return 0;
 }
 
-static void report(const char *key, size_t len, const char *what, const struct option *o)
+static SLA_COLD void report(const char *key, size_t len, const char *what, const struct option *o)
 {
     struct slai_line l;
     slai_line_start(&l);

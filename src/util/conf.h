@@ -2,7 +2,7 @@
 #ifndef UTIL_CONF_H
 #define UTIL_CONF_H
 
-#include "util/compiler.h"
+#include "util/atomic.h"
 
 enum slai_huge { SLAI_HUGE_NEVER, SLAI_HUGE_DEFAULT, SLAI_HUGE_ALWAYS };
 
