@@ -21,7 +21,7 @@ struct unused {
 
 static struct {
     struct slai_lock lock;
-    char *bump, *end;            /* META */
+    char *start, *bump;          /* META: what is left of the chunk; it is used from its end */
     struct unused *lists[LISTS]; /* META */
     size_t bytes;                /* META; read by anyone */
 } meta = {.lock = SLAI_LOCK_INIT(SLAI_RANK_META)};
@@ -54,7 +54,7 @@ static char *map_chunk(size_t need, size_t *size)
     return NULL;
 }
 
-/* REQUIRES META. The rest of the old chunk is lost if the new one does not follow it. */
+/* REQUIRES META. The rest of the old chunk is lost if the new one does not end where it starts. */
 static bool new_chunk(size_t need)
 {
     size_t size;
@@ -63,11 +63,31 @@ static bool new_chunk(size_t need)
         p = map_chunk(need, &size);
     if (p == NULL)
         return false;
-    if (p != meta.end)
-        meta.bump = p;
-    meta.end = p + size;
+    if (p + size != meta.start)
+        meta.bump = p + size;
+    meta.start = p;
     slai_set_relaxed(&meta.bytes, meta.bytes + size);
     return true;
+}
+
+/* REQUIRES META. n fresh bytes; NULL: no memory. */
+static char *fresh(size_t n)
+{
+    if ((size_t)(meta.bump - meta.start) < n && !new_chunk(n))
+        return NULL;
+    return meta.bump -= n;
+}
+
+void *slai_meta_keep(size_t size)
+{
+    int saved = errno;
+    void *p;
+    slai_assert(size > 0 && size <= SLAI_META_MAX);
+    slai_lock(&meta.lock);
+    p = fresh(slai_round_up(size, GRAIN));
+    slai_unlock(&meta.lock);
+    errno = p != NULL ? saved : ENOMEM;
+    return p;
 }
 
 void *slai_meta_take(size_t size)
@@ -84,10 +104,7 @@ void *slai_meta_take(size_t size)
         slai_unlock(&meta.lock);
         return memset(p, 0, size);
     }
-    if ((size_t)(meta.end - meta.bump) >= n || new_chunk(n)) {
-        p = meta.bump;
-        meta.bump += n;
-    }
+    p = fresh(n);
     slai_unlock(&meta.lock);
     errno = p != NULL ? saved : ENOMEM;
     return p;

@@ -13,6 +13,9 @@
 /* size bytes of zeroes, aligned to a cache line; 0 < size <= SLAI_META_MAX. NULL: no memory. Takes META. */
 void *slai_meta_take(size_t size);
 
+/* The same, for what is never given back: not rounded up as above 4 KiB the others are. */
+void *slai_meta_keep(size_t size);
+
 /* p came from slai_meta_take(size) with the same size. Takes META. */
 void slai_meta_give(void *p, size_t size);
 

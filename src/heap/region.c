@@ -11,13 +11,14 @@
 #define DATA_STEP ((size_t)4 << 20)
 #define DATA_STEP_MAX ((size_t)64 << 20)
 #define SPANS_STEP ((size_t)64 << 10)
+#define SPANS_EARLY (8 * sizeof(struct slai_span))
 #define META_STEP ((size_t)64 << 10)
 #define META_LEAST ((size_t)64 << 10)
 #define META_SHARE 64 /* what the bitmaps of 16-byte blocks take; smaller ones make the arena map more */
 
 /* Before there is a region no address may seem to lie in it, whichever of the two fields a reader sees first. */
 struct slai_window slai_window = {(char *)(UINTPTR_MAX / 2 + 1), 0};
-struct slai_region slai_regions[SLAI_MAX_REGIONS];
+SLA_RARE struct slai_region slai_regions[SLAI_MAX_REGIONS]; /* all but the first */
 size_t slai_region_count;
 
 struct slai_region *slai_region_of(const void *p)
@@ -80,17 +81,22 @@ static bool commit_ahead(char *base, size_t *done, size_t upto, size_t step, siz
     return true;
 }
 
+static void widen_window(const struct slai_region *r)
+{
+    slai_set_release(&slai_window.pages, r->map_committed < r->pages ? r->map_committed : r->pages);
+}
+
 /* Makes the pages below `top`, their descriptors (and one more, the fence) and map bytes usable. */
 static bool commit_to(struct slai_region *r, size_t top)
 {
-    size_t header = r->data << SLAI_PAGE_SHIFT, map = (size_t)((char *)r->spans - r->base);
-    size_t spans = slai_round_up((r->pages + 1) * sizeof *r->spans, slai_os_page());
+    size_t header = r->data << SLAI_PAGE_SHIFT, spans = (size_t)((char *)(r->spans + top + 1) - r->base);
     size_t old = r->committed << SLAI_PAGE_SHIFT, data = old;
     size_t step = slai_round_down((old - header) / 16, SLAI_PAGE);
-    if (!commit_ahead(r->base, &r->map_committed, top, 0, map) ||
-        !commit_ahead((char *)r->spans, &r->spans_committed, (top + 1) * sizeof *r->spans, SPANS_STEP,
-                      spans))
+    if (!commit_ahead(r->base, &r->map_committed, top, 0, slai_round_up(r->pages, slai_os_page())) ||
+        !commit_ahead(r->base, &r->spans_committed, spans, SPANS_STEP, header))
         return false;
+    if (r == &slai_regions[0])
+        widen_window(r);
     step = step < DATA_STEP ? DATA_STEP : step > DATA_STEP_MAX ? DATA_STEP_MAX : step;
     if (!commit_ahead(r->base, &data, top << SLAI_PAGE_SHIFT, step, r->pages << SLAI_PAGE_SHIFT))
         return false;
@@ -102,19 +108,17 @@ static bool commit_to(struct slai_region *r, size_t top)
 
 /* Where the parts of a region's header begin, in bytes, and where its data, in pages. */
 struct layout {
-    size_t spans, meta, end, data;
+    size_t meta, spans, data;
 };
 
 static struct layout layout_of(size_t pages, bool dedicated)
 {
     size_t page = slai_os_page();
     struct layout l;
-    l.spans = slai_round_up(pages, page);
-    l.meta = l.spans + slai_round_up((pages + 1) * sizeof(struct slai_span), page);
-    l.end = l.meta;
-    if (!dedicated)
-        l.end += slai_round_up((pages << SLAI_PAGE_SHIFT) / META_SHARE + META_LEAST, page);
-    l.data = (l.end + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
+    l.meta = l.spans = slai_round_up(pages, page);
+    if (!dedicated) /* metadata and the first descriptors share a page */
+        l.spans += slai_round_up((pages << SLAI_PAGE_SHIFT) / META_SHARE + META_LEAST, page) - SPANS_EARLY;
+    l.data = (l.spans + (pages + 1) * sizeof(struct slai_span) + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
     return l;
 }
 
@@ -137,7 +141,7 @@ static void publish(struct slai_region *r, struct slai_region *fresh)
     slai_set_release(&r->pages, pages);
     if (r == &slai_regions[0]) {
         slai_set_relaxed(&slai_window.base, r->base);
-        slai_set_release(&slai_window.pages, pages);
+        widen_window(r);
     }
     if (r == &slai_regions[slai_region_count])
         slai_set_release(&slai_region_count, slai_region_count + 1);
@@ -151,19 +155,17 @@ static bool set_up(struct slai_region *fresh, size_t size, size_t need)
     struct layout l = layout_of(size >> SLAI_PAGE_SHIFT, r->dedicated);
     r->pages = size >> SLAI_PAGE_SHIFT;
     r->data = r->top = r->committed = l.data;
-    r->spans = (void *)(r->base + l.spans);
-    if (!r->dedicated) {
-        r->meta_next = r->base + l.meta;
-        r->meta_end = r->base + l.end - slai_os_page(); /* one is never committed, between metadata and data */
-    }
+    /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
+    r->spans = (struct slai_span *)(void *)(r->base + l.spans) - (r->data - 1);
+    r->meta_low = r->base + l.meta;
+    r->meta_next = r->meta_ready = r->base + l.spans;
+    if (!r->dedicated) /* the arena's first pages are committed with the descriptors */
+        r->meta_ready = (char *)slai_round_down((uintptr_t)r->meta_next - META_STEP, slai_os_page());
     if (r->data + need > r->pages)
         return false;
-    /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
-    r->map_committed = slai_round_down(r->data - 1, slai_os_page());
-    r->spans_committed = slai_round_down((r->data - 1) * sizeof *r->spans, slai_os_page());
-    r->metadata = -(r->map_committed + r->spans_committed);
-    /* Readable throughout, so that any address in the region can be looked up; charged only where written. */
-    if (!slai_os_readable(r->base, l.spans) || !commit_to(r, r->data + need))
+    r->spans_committed = (size_t)(r->meta_ready - r->base);
+    r->metadata = -(l.spans + slai_round_down(r->data, slai_os_page())); /* of the map what is never written */
+    if (!commit_to(r, r->data + need))
         return false;
     r->spans[r->data - 1].kind = SLAI_KIND_HEADER;
     return true;
@@ -228,26 +230,32 @@ void slai_region_first(void)
         (void)add_region(1);
 }
 
+/* Commits the last `size` bytes of what the arena has not taken, if they are not yet. REQUIRES META. */
+static bool ready_meta(struct slai_region *r, size_t size)
+{
+    char *from = (char *)slai_round_down((uintptr_t)r->meta_next - size, slai_os_page());
+    if (from >= r->meta_ready)
+        return true;
+    if (!slai_os_commit(from, (size_t)(r->meta_ready - from)))
+        return false;
+    r->meta_ready = from;
+    return true;
+}
+
 char *slai_region_meta(size_t need, size_t *size)
 {
-    size_t page = slai_os_page(), n = slai_load_acquire(&slai_region_count);
-    need = slai_round_up(need, page);
+    size_t n = slai_load_acquire(&slai_region_count);
     for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
-        size_t room = (size_t)(r->meta_end - r->meta_next);
-        char *p = r->meta_next;
-        *size = need > META_STEP ? need : META_STEP;
-        if (*size > room)
-            *size = room;
+        size_t room = (size_t)(r->meta_next - r->meta_low), want = need > META_STEP ? need : META_STEP;
+        char *end = r->meta_next;
         if (room < need)
             continue;
-        if (!slai_os_commit(p, *size)) {
-            *size = need;
-            if (!slai_os_commit(p, need))
-                continue;
-        }
-        r->meta_next += *size;
-        return p;
+        if (!ready_meta(r, want < room ? want : room) && !ready_meta(r, need))
+            continue;
+        r->meta_next = r->meta_ready;
+        *size = (size_t)(end - r->meta_next);
+        return r->meta_next;
     }
     return NULL;
 }

@@ -3,11 +3,14 @@
  * page is.  A region begins with its own bookkeeping:
  *
  *   base                                                                base + data * 64 KiB
- *   | class map, 1 byte a page | span descriptors, 128 B a page | metadata | data pages ... |
+ *   | class map, 1 byte a page | metadata | span descriptors, 128 B a page | data pages ... |
+ *                                     <-- | -->
  *
  * The class map is the first thing in the region, so base[page number] is the
  * scaled size class of a slab's page, 0 for all else.  Address to page to
- * descriptor is arithmetic.  The metadata part is the arena's (heap/meta.c): were it
+ * descriptor is arithmetic.  The header's own pages have no descriptors, but for the
+ * last of them, and metadata is taken from the end of its part; so a small heap's
+ * bookkeeping is one piece, and a page of the map.  The metadata part is the arena's (heap/meta.c): were it
  * mapped elsewhere, a process at the limit of its address space could have free
  * pages in plenty and no bitmap to make a slab of them.  The first region is the window the hot path looks
  * at; more regions exist only where one big one was refused.
@@ -74,17 +77,18 @@ struct slai_region {
     size_t data;             /* number of the first data page */
     size_t top;              /* pages below it have been handed out; PAGEHEAP, read by anyone */
     size_t committed;        /* data pages below it are readable and writable; PAGEHEAP */
-    size_t spans_committed;  /* descriptors, likewise */
+    size_t spans_committed;  /* descriptors, likewise, as an offset from base */
     size_t map_committed;    /* bytes of the class map, likewise */
     size_t metadata;         /* plus both of them: bytes of bookkeeping */
-    char *meta_next, *meta_end; /* what the arena has not taken yet; META. A dedicated region has no such share */
+    char *meta_low, *meta_next; /* what the arena has not taken yet; META. A dedicated region has no such share */
+    char *meta_ready;        /* committed from here on */
     char *raw;               /* the reservation, of which base is the aligned part */
     size_t raw_size;
     bool dedicated;          /* made for one large block: may be dropped */
-    struct slai_span *spans; /* by page number */
+    struct slai_span *spans; /* by page number, from data - 1 on */
 };
 
-/* What the hot path knows of the first region; pages is 0 until there is one. */
+/* What the hot path knows of the first region: its pages that have a byte in the class map, 0 until there is one. */
 struct slai_window {
     char *base;
     size_t pages;

@@ -52,11 +52,9 @@ void slai_os_failed(const char *call, size_t size)
     errno = err;
 }
 
-void slai_os_event(const char *what, size_t size)
+void slai_os_tell(const char *what, size_t size)
 {
     struct slai_line l;
-    if (slai_option(verbose) < 2)
-        return;
     slai_line_start(&l);
     slai_line_text(&l, what);
     slai_line_text(&l, " ");
@@ -106,16 +104,13 @@ bool slai_os_release(void *p, size_t size)
     return false;
 }
 
-static bool protect(void *p, size_t size, int how)
+bool slai_os_commit(void *p, size_t size)
 {
-    if (!slai_fault_hit(SLAI_CALL_COMMIT, size) && mprotect(p, size, how) == 0)
+    if (!slai_fault_hit(SLAI_CALL_COMMIT, size) && mprotect(p, size, PROT_READ | PROT_WRITE) == 0)
         return true;
     slai_os_failed("mprotect", size);
     return false;
 }
-
-bool slai_os_readable(void *p, size_t size) { return protect(p, size, PROT_READ); }
-bool slai_os_commit(void *p, size_t size) { return protect(p, size, PROT_READ | PROT_WRITE); }
 
 bool slai_os_renew(void *p, size_t size)
 {

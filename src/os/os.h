@@ -7,7 +7,8 @@
 #ifndef OS_OS_H
 #define OS_OS_H
 
-#include "util/compiler.h"
+#include "util/atomic.h"
+#include "util/conf.h"
 
 #ifdef __GLIBC__
 #if __GLIBC_PREREQ(2, 32)
@@ -28,9 +29,6 @@ void *slai_os_reserve(size_t size);
 
 /* Gives reserved memory back. pre: a whole reservation or its head or tail. Refusal leaves it usable. */
 bool slai_os_release(void *p, size_t size);
-
-/* Makes reserved memory readable: it reads as zero and is charged to nobody. */
-bool slai_os_readable(void *p, size_t size);
 
 /* Makes reserved memory readable and writable; fresh memory reads as zero. */
 bool slai_os_commit(void *p, size_t size);
@@ -85,7 +83,12 @@ void slai_os_wake(uint32_t *word);
 SLA_COLD void slai_os_failed(const char *call, size_t size);
 
 /* Reports that so many bytes were reserved, purged, at verbosity 2; errno is kept. */
-SLA_COLD void slai_os_event(const char *what, size_t size);
+SLA_COLD void slai_os_tell(const char *what, size_t size);
+SLA_INLINE void slai_os_event(const char *what, size_t size)
+{
+    if (SLA_UNLIKELY(slai_option(verbose) >= 2))
+        slai_os_tell(what, size);
+}
 
 /* Keeps a copy of standard error for lines written after the program has closed it. */
 void slai_os_keep_stderr(void);
