@@ -83,9 +83,9 @@ static void free_small(void *p, unsigned class, const char *call)
     stack = &tc->stacks[class];
     if (*stack->top == p) {
         slai_misuse(call, p, "block already free", slai_class_size(class));
+    } else if (stack->top == stack->limit && !slai_stack_overflow(tc, class)) {
+        slai_stack_bypass(tc, class, p);
     } else {
-        if (stack->top == stack->limit)
-            slai_stack_overflow(tc, class);
         stack->top[1] = p;
         slai_set_release(&stack->top, stack->top + 1);
     }

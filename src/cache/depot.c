@@ -2,11 +2,13 @@
 
 #include "os/lock.h"
 
-static struct depot {
+struct depot {
     struct slai_lock lock;
     struct slai_list partial, full; /* under the lock */
     size_t ready;                   /* slabs in partial; looked at without it */
-} __attribute__((aligned(SLA_CACHELINE))) depots[SLAI_CLASSES];
+} __attribute__((aligned(SLA_CACHELINE)));
+
+static SLA_RARE struct depot depots[SLAI_CLASSES];
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 
@@ -14,7 +16,7 @@ static struct depot {
 static struct depot *depot_of(unsigned class)
 {
     struct depot *d = &depots[class];
-    if (SLA_UNLIKELY(slai_load_relaxed(&d->lock.rank) == SLAI_RANK_NONE))
+    if (SLA_DEBUG >= 2 && SLA_UNLIKELY(slai_load_relaxed(&d->lock.rank) == SLAI_RANK_NONE))
         slai_set_relaxed(&d->lock.rank, SLAI_RANK_DEPOT + class);
     return d;
 }
@@ -149,7 +151,7 @@ size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay
     return n;
 }
 
-void slai_depot_file(struct slai_span *s)
+SLA_COLD void slai_depot_file(struct slai_span *s)
 {
     struct depot *d = depot_of(s->class);
     bool empty;
@@ -161,19 +163,19 @@ void slai_depot_file(struct slai_span *s)
         slai_slab_destroy(s);
 }
 
-void slai_depot_lock_all(void)
+SLA_COLD void slai_depot_lock_all(void)
 {
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         slai_lock_for_fork(&depot_of(c)->lock);
 }
 
-void slai_depot_unlock_all(void)
+SLA_COLD void slai_depot_unlock_all(void)
 {
     for (unsigned c = SLAI_CLASSES; c-- > 1;)
         slai_unlock_after_fork(&depot_of(c)->lock);
 }
 
-void slai_depot_reset_all(bool forget)
+SLA_COLD void slai_depot_reset_all(bool forget)
 {
     for (unsigned c = SLAI_CLASSES; c-- > 1;) {
         struct depot *d = depot_of(c);

@@ -66,7 +66,7 @@ void slai_cache_drain(struct slai_tcache *tc)
 /* A class that saw no slow path since the last sweep gives back half of what it keeps, and of its limit. */
 static void sweep(struct slai_tcache *tc)
 {
-    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
         struct slai_bin *bin = &tc->bins[c];
         uint32_t limit = (uint32_t)(tc->stacks[c].limit - bin->base), first = slai_classes[c].limit_first;
         uint32_t count = slai_stack_count(tc, c);
@@ -118,6 +118,8 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
 static void *refill(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
+    if (SLA_UNLIKELY(bin->base == NULL) && !slai_stack_open(tc, class))
+        return NULL;
     void **low = bin->base + 1, **high, **w;
     uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want = bin->batch, most;
     slai_cache_drain(tc);
@@ -256,8 +258,7 @@ static bool resize(struct slai_tcache *tc, unsigned class, uint32_t limit)
     bin->room = limit;
     tc->stacks[class].limit = base + limit;
     end(tc, class, base + count);
-    if (room > slai_classes[class].limit_first)
-        slai_meta_give(old, (room + 1) * sizeof(void *));
+    slai_meta_give(old, (room + 1) * sizeof(void *));
     return true;
 }
 
@@ -279,10 +280,21 @@ static bool grow(struct slai_tcache *tc, unsigned class)
     return true;
 }
 
-void slai_stack_overflow(struct slai_tcache *tc, unsigned class)
+void slai_stack_bypass(struct slai_tcache *tc, unsigned class, void *block)
+{
+    enter(tc);
+    give_back(tc, class, &block, 1);
+    slai_unlock(&tc->lock);
+}
+
+bool slai_stack_overflow(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
     enter(tc);
+    if (SLA_UNLIKELY(bin->base == NULL) && !slai_stack_open(tc, class)) {
+        slai_unlock(&tc->lock);
+        return false;
+    }
     tick(tc, class);
     if (tc->stacks[class].top == tc->stacks[class].limit && !grow(tc, class)) {
         uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base);
@@ -292,13 +304,14 @@ void slai_stack_overflow(struct slai_tcache *tc, unsigned class)
     }
     bin->refilled = 0;
     slai_unlock(&tc->lock);
+    return true;
 }
 
 void slai_cache_flush(struct slai_tcache *tc)
 {
     enter(tc);
     slai_cache_drain(tc);
-    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
         struct slai_bin *bin = &tc->bins[c];
         uint32_t count = slai_stack_count(tc, c);
         if (count > 0)

@@ -11,11 +11,12 @@
 
 #define CACHE(l) SLA_CONTAINER(l, struct slai_tcache, link)
 
-/* Every stack of a thread without a cache: one slot that holds NULL, and no room. */
+/* Every stack of a thread without a cache, or of a class not used yet: one slot that holds NULL, and no room. */
 static void *const nothing[1];
 #define NO_STACK {(void **)nothing, (void **)nothing}
-const struct slai_no_cache slai_unborn = {.stacks = {[0 ... SLAI_CLASSES - 1] = NO_STACK}};
-struct slai_no_cache slai_dead; /* not initialised: that would be 150 relocations at each start */
+/* The rest is filled in at set-up, before there is a block that could be freed: else 150 relocations at each start. */
+struct slai_no_cache slai_unborn = {.stacks = {NO_STACK}};
+SLA_RARE struct slai_no_cache slai_dead;
 
 SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
 
@@ -25,48 +26,19 @@ static struct {
     size_t count;            /* THREADS: of the live */
     struct slai_list unused; /* THREADS: caches of ended threads, empty and closed */
     void (*watch)(void);     /* constant after init */
+    size_t first_bytes;      /* likewise: what fits in all first stacks */
 } threads = {.lock = SLAI_LOCK_INIT(SLAI_RANK_THREADS)};
 
 static struct {
     struct slai_lock lock;
-    struct slai_tcache cache; /* SHARED; its inbox anyone's */
-    bool ready;               /* SHARED; looked at without */
+    struct slai_tcache *cache; /* SHARED; NULL until needed, looked at without. Its inbox is anyone's */
 } shared = {.lock = SLAI_LOCK_INIT(SLAI_RANK_SHARED)};
-
-/* Slots of the first stacks, with the one below each that holds NULL. */
-static size_t first_slots(void)
-{
-    size_t n = 1; /* class 0 */
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        n += slai_classes[c].limit_first + 1u;
-    return n;
-}
 
 /* What the limits may still grow by, beyond the first ones. */
 static long first_budget(void)
 {
-    long left = slai_option(cache_size);
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        left -= (long)slai_classes[c].limit_first * (long)slai_class_size(c);
+    long left = slai_option(cache_size) - (long)threads.first_bytes;
     return left > 0 ? left : 0;
-}
-
-/* Points every stack at its first, empty slots. */
-static void lay_out(struct slai_tcache *tc)
-{
-    void **slot = tc->slots;
-    for (unsigned c = 0; c < SLAI_CLASSES; c++) {
-        const struct slai_class *k = &slai_classes[c];
-        struct slai_bin *bin = &tc->bins[c];
-        bin->base = slot;
-        bin->room = k->limit_first;
-        bin->batch = k->limit_first < 4 ? k->limit_first : 4;
-        bin->refilled = bin->idle = 0;
-        bin->held = 0;
-        tc->stacks[c].limit = slot + k->limit_first; /* class 0: top == limit for ever */
-        slai_set_relaxed(&tc->stacks[c].top, slot);
-        slot += k->limit_first + 1u;
-    }
 }
 
 #define PARK_LEAST 16   /* slabs, at least 1 MiB */
@@ -82,27 +54,43 @@ static void count_live(long more)
     slai_set_relaxed(&slai_park_every, every > PARK_LEAST ? every : PARK_LEAST);
 }
 
-/* Fills in a zeroed cache. False: no memory for its stacks. */
-static bool set_up(struct slai_tcache *tc)
-{
-    tc->slots = slai_meta_take(first_slots() * sizeof(void *));
-    if (tc->slots == NULL)
-        return false;
-    memcpy(&tc->map, &slai_size_map, sizeof tc->map);
-    tc->lock.rank = SLAI_RANK_CACHE;
-    lay_out(tc);
-    tc->budget = first_budget();
-    return true;
-}
-
 static struct slai_tcache *make(void)
 {
-    struct slai_tcache *tc = slai_meta_take(sizeof *tc);
-    if (tc != NULL && !set_up(tc)) {
-        slai_meta_give(tc, sizeof *tc);
-        tc = NULL;
-    }
+    struct slai_tcache *tc = slai_meta_keep(sizeof *tc);
+    if (tc == NULL)
+        return NULL;
+    memcpy(tc->stacks, slai_unborn.stacks, sizeof tc->stacks);
+    memcpy(&tc->map, &slai_size_map, sizeof tc->map);
+    tc->lock.rank = SLAI_RANK_CACHE;
+    tc->budget = first_budget();
     return tc;
+}
+
+/* An empty stack: as good as new, whatever it was. */
+static void renew(struct slai_bin *bin, uint32_t limit)
+{
+    bin->room = limit;
+    bin->batch = (uint16_t)(limit < 4 ? limit : 4);
+    bin->refilled = bin->idle = 0;
+}
+
+bool slai_stack_open(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    uint32_t limit = slai_classes[class].limit_first;
+    void **base = slai_meta_take((limit + 1) * sizeof(void *));
+    slai_assert(bin->base == NULL);
+    if (base == NULL)
+        return false;
+    slai_set_relaxed(&tc->busy, class + 1);
+    slai_fence_release();
+    tc->open[class / SLAI_WORD_BITS] |= (uint64_t)1 << class % SLAI_WORD_BITS;
+    renew(bin, limit);
+    bin->base = base;
+    tc->stacks[class].limit = base + limit;
+    slai_set_relaxed(&tc->stacks[class].top, base);
+    slai_set_release(&tc->busy, 0);
+    return true;
 }
 
 static struct slai_tcache *birth(void)
@@ -129,15 +117,30 @@ static struct slai_tcache *birth(void)
 
 #define BUSY_ALL (SLAI_CLASSES + 1u) /* every stack is being rebuilt */
 
-/* Returns grown stacks to the arena; the stacks are empty. */
+/* The class has no stack any more. What the stack was in is the caller's business. */
+static void close_stack(struct slai_tcache *tc, unsigned class)
+{
+    tc->stacks[class] = slai_unborn.stacks[0];
+    tc->bins[class].base = NULL;
+    slai_set_relaxed(&tc->bins[class].held, 0);
+    tc->open[class / SLAI_WORD_BITS] &= ~((uint64_t)1 << class % SLAI_WORD_BITS);
+}
+
+/* Returns grown stacks to the arena; the others are for the next thread. All are empty. */
 static void shrink_stacks(struct slai_tcache *tc)
 {
     slai_set_relaxed(&tc->busy, BUSY_ALL);
     slai_fence_release();
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        if (tc->bins[c].room > slai_classes[c].limit_first)
-            slai_meta_give(tc->bins[c].base, (tc->bins[c].room + 1) * sizeof(void *));
-    lay_out(tc);
+    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
+        struct slai_bin *bin = &tc->bins[c];
+        uint32_t first = slai_classes[c].limit_first;
+        if (bin->room > first) {
+            slai_meta_give(bin->base, (bin->room + 1) * sizeof(void *));
+            close_stack(tc, c);
+        } else {
+            renew(bin, first);
+        }
+    }
     slai_set_release(&tc->busy, 0);
 }
 
@@ -154,7 +157,7 @@ static void hand_over(struct slai_tcache *tc, struct slai_span *inbox)
 {
     slai_assert_held(&tc->lock);
     tc->look = NULL;
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1))
         slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
     slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, inbox), settle_none);
 }
@@ -208,7 +211,7 @@ static void park_all(size_t slabs)
 void slai_threads_park(void) { park_all(slai_load_relaxed(&slai_park_every)); }
 void slai_threads_park_others(void) { park_all(0); }
 
-void slai_cache_none(void)
+SLA_COLD void slai_cache_none(void)
 {
     slai_lock(&threads.lock);
     if (slai_dead.stacks[0].limit == NULL)
@@ -228,6 +231,10 @@ static void thread_end(void *value)
 bool slai_threads_init(void (*watch)(void))
 {
     threads.watch = watch;
+    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+        slai_unborn.stacks[c] = slai_unborn.stacks[0];
+        threads.first_bytes += (size_t)slai_classes[c].limit_first * slai_class_size(c);
+    }
     return slai_tls_hook(thread_end);
 }
 
@@ -253,52 +260,53 @@ struct slai_tcache *slai_cache_get(void)
 struct slai_tcache *slai_shared_lock(void)
 {
     slai_lock(&shared.lock);
-    if (!shared.ready)
-        slai_set_relaxed(&shared.ready, set_up(&shared.cache));
-    if (shared.ready)
-        return &shared.cache;
+    if (shared.cache == NULL)
+        slai_set_relaxed(&shared.cache, make());
+    if (shared.cache != NULL)
+        return shared.cache;
     slai_unlock(&shared.lock);
     return NULL;
 }
 
-bool slai_shared_used(void) { return slai_load_relaxed(&shared.ready); }
+bool slai_shared_used(void) { return slai_load_relaxed(&shared.cache) != NULL; }
 
 void slai_shared_unlock(void) { slai_unlock(&shared.lock); }
 
-void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg)
+SLA_COLD void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg)
 {
     slai_lock(&threads.lock);
     for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
         visit(CACHE(l), arg);
     slai_unlock(&threads.lock);
     slai_lock(&shared.lock);
-    if (shared.ready)
-        visit(&shared.cache, arg);
+    if (shared.cache != NULL)
+        visit(shared.cache, arg);
     slai_unlock(&shared.lock);
 }
 
-void slai_threads_lock(void)
+SLA_COLD void slai_threads_lock(void)
 {
     slai_lock_for_fork(&threads.lock);
     slai_lock_for_fork(&shared.lock);
 }
 
-void slai_threads_unlock(void)
+SLA_COLD void slai_threads_unlock(void)
 {
     slai_unlock_after_fork(&shared.lock);
     slai_unlock_after_fork(&threads.lock);
 }
 
-void slai_threads_reset(void)
+SLA_COLD void slai_threads_reset(void)
 {
     for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
         slai_lock_reset(&CACHE(l)->lock);
-    slai_lock_reset(&shared.cache.lock);
+    if (shared.cache != NULL)
+        slai_lock_reset(&shared.cache->lock);
     slai_lock_reset(&shared.lock);
     slai_lock_reset(&threads.lock);
 }
 
-bool slai_threads_alone(void)
+SLA_COLD bool slai_threads_alone(void)
 {
     const struct slai_link *first = threads.live.first;
     return first == NULL || (first->next == NULL && CACHE(first) == slai_tcache);
@@ -326,7 +334,7 @@ static void refile(struct slai_span *s, struct slai_tcache *self)
 {
     struct slai_tcache *owner = s->owner;
     slai_slab_recount(s);
-    if (owner != NULL && (owner == self || owner == &shared.cache)) {
+    if (owner != NULL && (owner == self || owner == shared.cache)) {
         struct slai_bin *bin = &owner->bins[s->class];
         s->place = slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL;
         slai_list_push(s->place == SLAI_FULL ? &bin->full : &bin->partial, &s->link);
@@ -354,16 +362,15 @@ static void bury(struct slai_tcache *tc)
     uint32_t busy = tc->busy;
     tc->busy = 0;
     if (busy == BUSY_ALL) {
-        lay_out(tc); /* they were empty; what they had grown to is lost */
+        for (unsigned c = 1; c < SLAI_CLASSES; c++)
+            close_stack(tc, c); /* they were empty; their memory is lost */
     } else if (busy != 0) {
-        struct slai_bin *bin = &tc->bins[busy - 1];
-        bin->base = tc->stacks[busy - 1].top = tc->slots; /* which memory it was in is uncertain: let it be */
-        bin->room = 0;
+        close_stack(tc, busy - 1); /* which memory it was in is uncertain: let it be */
     }
     retire(tc);
 }
 
-void slai_threads_repair(void)
+SLA_COLD void slai_threads_repair(void)
 {
     struct slai_tcache *self = slai_tcache;
     struct slai_link *l, *next;
@@ -371,8 +378,8 @@ void slai_threads_repair(void)
         self = NULL;
     for (l = threads.live.first; l != NULL; l = l->next)
         forget_lists(CACHE(l));
-    if (shared.ready)
-        forget_lists(&shared.cache);
+    if (shared.cache != NULL)
+        forget_lists(shared.cache);
     slai_pages_repair();
     refile_all(self);
     for (l = threads.live.first; l != NULL; l = next) {

@@ -22,9 +22,9 @@ struct slai_stack {
     void **limit; /* the slot that may not be passed */
 };
 
-/* The rest of a class: only slow paths look here. */
+/* The rest of a class: only slow paths look here. All zero until the class is first used. */
 struct slai_bin {
-    void **base;
+    void **base;       /* NULL: the class has no stack yet (slai_stack_open) */
     uint32_t room;     /* slots allocated above base */
     uint16_t batch;    /* blocks the next refill takes */
     uint8_t refilled;  /* since the last overflow */
@@ -43,11 +43,10 @@ struct slai_tcache {
     bool parked;        /* its slabs were handed over since its last slow path */
     bool crowded;       /* its owner made slabs: time to look for sleepers */
     size_t seen;        /* slai_growth at the owner's last slow path */
-    struct slai_bin bins[SLAI_CLASSES];
     long budget;        /* bytes by which limits may still grow */
     uint32_t events;    /* slow paths taken */
     uint32_t busy;      /* class + 1 whose stack is being rebuilt, 0: none; a fork child must not trust that one */
-    void **slots;       /* the first stacks' memory, one piece */
+    uint64_t open[2];   /* a bit for each class that has a stack */
     uint64_t looked;    /* clock at the last look for slabs to purge (cache/idle.c) */
     unsigned look_class;     /* where the next look goes on: the class, */
     struct slai_span *look;  /* and the slab in its partial list; NULL: the first */
@@ -58,6 +57,9 @@ struct slai_tcache {
 
     /* Shared: other threads post slabs with freed blocks here (cache/remote.c). */
     struct slai_span *inbox __attribute__((aligned(SLA_CACHELINE)));
+
+    /* CACHE again; last, as most threads use few of them. That of class 0 fills the line of the inbox. */
+    struct slai_bin bins[SLAI_CLASSES];
 };
 
 /* Thread states without a cache: the hot front of one, all of whose stacks are empty and full. */
@@ -65,8 +67,8 @@ struct slai_no_cache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map; /* all 0: every size looks at stack 0 */
 } __attribute__((aligned(SLA_CACHELINE)));
-extern const struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
-extern struct slai_no_cache slai_dead SLA_HIDDEN;         /* its end hook has run; filled in when first needed */
+extern struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
+extern struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run; filled in when first needed */
 
 /* The calling thread's cache; the library's only thread-local variable. */
 extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
@@ -84,8 +86,12 @@ SLA_INLINE struct slai_stack *slai_stack_of(struct slai_tcache *tc, size_t scale
 /* Fills the class's stack and pops a block. NULL with ENOMEM. */
 void *slai_stack_refill(struct slai_tcache *tc, unsigned class);
 
-/* Makes room in a full stack, by a higher limit or by flushing the older half. */
-void slai_stack_overflow(struct slai_tcache *tc, unsigned class);
+/* Makes room in a full stack, by a higher limit or by flushing the older half. False: there is none, nor memory for
+   one. */
+bool slai_stack_overflow(struct slai_tcache *tc, unsigned class);
+
+/* Frees a block without a stack. */
+void slai_stack_bypass(struct slai_tcache *tc, unsigned class, void *block);
 
 /* Gives the n oldest blocks of a class back to their slabs. */
 void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n);
@@ -98,10 +104,25 @@ void slai_cache_drain(struct slai_tcache *tc);
 
 SLA_INLINE uint32_t slai_stack_count(const struct slai_tcache *tc, unsigned class)
 {
-    return (uint32_t)(tc->stacks[class].top - tc->bins[class].base);
+    void **base = tc->bins[class].base;
+    return base != NULL ? (uint32_t)(tc->stacks[class].top - base) : 0;
+}
+
+/* The first class >= c that has a stack; SLAI_CLASSES: there is none. */
+SLA_INLINE unsigned slai_open_from(const struct slai_tcache *tc, unsigned c)
+{
+    for (unsigned w = c / SLAI_WORD_BITS; w < SLA_ARRAY_LEN(tc->open); c = ++w * SLAI_WORD_BITS) {
+        uint64_t bits = tc->open[w] & ~slai_low_mask(c % SLAI_WORD_BITS);
+        if (bits != 0)
+            return w * SLAI_WORD_BITS + slai_low_bit(bits);
+    }
+    return SLAI_CLASSES;
 }
 
 /* thread.c: birth, death, and threads without a cache. */
+
+/* Gives a class its first stack, empty; pre: it has none. False with ENOMEM. Takes META. */
+bool slai_stack_open(struct slai_tcache *tc, unsigned class);
 
 /* From now on the calling thread uses the shared cache. */
 void slai_cache_none(void);

@@ -26,6 +26,8 @@ static void *own(void *arg)
     struct owner *self = arg;
     size_t n = 0;
     self->tc = slai_cache_get();
+    if (self->tc->bins[slai_class_of(SIZE)].base == NULL)
+        UNIT_EXPECT(slai_stack_open(self->tc, slai_class_of(SIZE))); /* as the refill that takes a slab has done */
     self->slab = slai_slab_create(slai_class_of(SIZE), self->tc);
     UNIT_EXPECT(self->slab != NULL);
     void *taken[COUNT];

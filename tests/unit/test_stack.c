@@ -14,8 +14,11 @@
 #define MOST 40000
 static void *blocks[MOST];
 
+/* Of a class not used yet: what it begins with. */
 static size_t limit_of(const struct slai_tcache *tc, unsigned c)
 {
+    if (tc->bins[c].base == NULL)
+        return slai_classes[c].limit_first;
     return (size_t)(tc->stacks[c].limit - tc->bins[c].base);
 }
 
@@ -33,6 +36,12 @@ static void expect_in_order(const struct slai_tcache *tc, long all)
 {
     for (unsigned c = 1; c < SLAI_CLASSES; c++) {
         const struct slai_bin *bin = &tc->bins[c];
+        UNIT_EXPECT((bin->base != NULL) == (slai_open_from(tc, c) == c));
+        if (bin->base == NULL) {
+            UNIT_EXPECT(*tc->stacks[c].top == NULL && tc->stacks[c].top == tc->stacks[c].limit);
+            UNIT_EXPECT(bin->partial.first == NULL && bin->full.first == NULL);
+            continue;
+        }
         UNIT_EXPECT(bin->base[0] == NULL);
         UNIT_EXPECT(slai_stack_count(tc, c) <= limit_of(tc, c));
         UNIT_EXPECT(limit_of(tc, c) <= bin->room || bin->room == 0);

@@ -92,7 +92,7 @@ static void *own_address(void *arg)
     sla_free(sla_malloc(support_size(32)));
     *out = slai_tcache;
     /* A cache used before is as good as new. */
-    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+    for (unsigned c = slai_open_from(*out, 1); c < SLAI_CLASSES; c = slai_open_from(*out, c + 1)) {
         UNIT_EXPECT((size_t)((*out)->stacks[c].limit - (*out)->bins[c].base) == slai_classes[c].limit_first);
         UNIT_EXPECT(slai_stack_count(*out, c) <= 4);
     }
