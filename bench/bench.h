@@ -27,6 +27,7 @@ struct params {
     uint64_t live;    /* bytes held at a time, over all threads; 0: not a matter of this one */
     uint64_t seed;
     uint64_t size_min, size_max; /* of blocks; 0: a distribution of the scenario's own */
+    uint64_t producers; /* threads that only allocate, where the others only free; 0: half of them */
 };
 
 enum param_unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS };
@@ -46,6 +47,7 @@ enum {
     PARAM_SEED,
     PARAM_SIZE_MIN,
     PARAM_SIZE_MAX,
+    PARAM_PRODUCERS,
     PARAM_COUNT
 };
 extern const struct param_info param_table[PARAM_COUNT];
@@ -59,11 +61,20 @@ bool param_parse_range(const struct param_info *info, const char *text, uint64_t
 
 /* --- scenarios --------------------------------------------------------- */
 
+/* A moment of a run: bytes asked for and held, and resident for them; resident 0: not known. */
+enum { MARKS_MAX = 12, MARK_NAME_SIZE = 56 };
+struct mark {
+    char name[MARK_NAME_SIZE];
+    uint64_t live, resident;
+};
+
 struct outcome {
     uint64_t ops;   /* calls made */
     uint64_t check; /* a sum over the work done: the same under every allocator */
     uint64_t nanos; /* wall time of the work alone, pauses not counted */
     uint64_t live, rss_live; /* bytes asked for and held at one moment, and resident then for them */
+    uint32_t mark_count;
+    struct mark marks[MARKS_MAX];
 };
 
 struct scenario {
@@ -72,6 +83,7 @@ struct scenario {
     const char *source;  /* where the pattern comes from */
     bool one_thread;     /* --threads does not apply */
     bool own_sizes;      /* --size does not apply */
+    bool producers;      /* --producers applies */
     bool brief;          /* among those of a run without arguments */
     struct params defaults;
     void (*run)(const struct params *params, struct outcome *outcome);

@@ -131,6 +131,7 @@ static void row_init(struct row *row, const struct job *job, const struct alloc 
     double *values = must_alloc(METRIC_COUNT * (size_t)repeat, sizeof(double));
 
     *row = (struct row){.job = job, .alloc = alloc};
+    row->marks = must_alloc(repeat, MARKS_MAX * sizeof(*row->marks));
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         row->values[i] = values + i * repeat;
     }
@@ -139,6 +140,7 @@ static void row_init(struct row *row, const struct job *job, const struct alloc 
 static void row_clear(struct row *row)
 {
     free(row->values[0]);
+    free(row->marks);
     free(row->latency);
 }
 
@@ -166,6 +168,7 @@ static void row_add(struct row *row, const struct run *run, const struct run *ex
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         row->values[i][row->runs] = values[i];
     }
+    marks_add(row, run);
     row->runs++;
     row->ops = (double)run->ops;
     row->series = run->series;
@@ -272,6 +275,7 @@ static void relate(struct results *results, size_t job)
         for (size_t m = 0; m < METRIC_COUNT; m++) {
             stats_sort(row->values[m], row->runs);
         }
+        marks_settle(row);
         if (row->failed) {
             continue;
         }

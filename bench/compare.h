@@ -113,6 +113,8 @@ struct row {
     struct series series;         /* of the last good run */
     struct latency *latency;      /* LATENCY_KINDS of them, or NULL */
     double clock_nanos;
+    size_t mark_count;
+    struct mark *marks; /* MARKS_MAX for each run; marks_settle puts the medians into the first */
 
     /* To the job's best; NaN: failed. */
     struct interval time;
@@ -132,6 +134,11 @@ static inline bool row_unsure(const struct row *row)
 double row_median(const struct row *row, enum metric metric);
 double row_spread(const struct row *row); /* highest minus lowest wall time over the median */
 double row_overhead(const struct row *row); /* resident bytes beyond what is live, a live byte; NaN: not known */
+
+/* marks.c: the moments that scenarios note. */
+void marks_add(struct row *row, const struct run *run);
+void marks_settle(struct row *row);
+double mark_ratio(const struct mark *mark); /* resident to live; NaN: one is not known */
 
 struct means {
     double time, memory; /* geometric means of the ratios to the best; NaN: none */

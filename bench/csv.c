@@ -30,7 +30,7 @@ void csv_begin(void)
     for (size_t i = 0; i < COLUMNS; i++) {
         printf(",%s", columns[i].name);
     }
-    fputs(",time_ratio,time_low,time_high,memory_ratio,within_noise,overhead_per_live_byte", stdout);
+    fputs(",time_ratio,time_low,time_high,memory_ratio,within_noise,overhead_per_live_byte,marks", stdout);
     for (size_t k = 0; k < LATENCY_KINDS; k++) {
         for (size_t p = 0; p < PERCENTILES; p++) {
             printf(",%s_%s_ns", latency_names[k], percentile_names[p]);
@@ -64,6 +64,11 @@ static void print_figures(const struct row *row)
     print_number(row->memory, 4);
     printf(",%s", row_unsure(row) ? "yes" : "no");
     print_number(row_overhead(row), 4);
+    for (size_t i = 0; i < row->mark_count; i++) {
+        const struct mark *mark = &row->marks[i];
+        printf("%c%s=%" PRIu64 "/%" PRIu64, i == 0 ? ',' : ';', mark->name, mark->resident, mark->live);
+    }
+    fputs(row->mark_count == 0 ? "," : "", stdout);
 }
 
 /* The name of a program or a trace may have anything in it. */
@@ -93,7 +98,7 @@ static void print_row(const struct row *row)
     if (!row->failed) {
         print_figures(row);
     }
-    for (size_t i = 0; row->failed && i < 3 + COLUMNS + 6; i++) {
+    for (size_t i = 0; row->failed && i < 3 + COLUMNS + 7; i++) {
         putchar(',');
     }
     for (size_t k = 0; k < LATENCY_KINDS; k++) {

@@ -65,6 +65,8 @@ struct run {
     double minor, major;       /* page faults */
     double live, rss_live;     /* bytes asked for and held, and resident for them; 0: not known */
     double tick_nanos, clock_nanos;
+    size_t mark_count;
+    struct mark marks[MARKS_MAX];
     struct series series;
 };
 

@@ -120,6 +120,17 @@ static void print_latencies(const struct row *row)
     putchar('}');
 }
 
+static void print_marks(const struct row *row)
+{
+    for (size_t i = 0; i < row->mark_count; i++) {
+        fputs(i == 0 ? ",\n   \"marks\": [{\"name\": " : ", {\"name\": ", stdout);
+        print_string(row->marks[i].name);
+        print_member("live_bytes", (double)row->marks[i].live);
+        print_member("resident_bytes", (double)row->marks[i].resident);
+        fputs(i + 1 < row->mark_count ? "}" : "}]", stdout);
+    }
+}
+
 static void print_series(const struct series *series)
 {
     fputs(",\n   \"rss_over_time\": [", stdout);
@@ -154,6 +165,7 @@ static void print_row(const struct row *row)
     print_member("overhead_per_live_byte", row_overhead(row));
     printf(", \"within_noise\": %s", row_unsure(row) ? "true" : "false");
     print_metrics(row);
+    print_marks(row);
     print_latencies(row);
     print_series(&row->series);
     putchar('}');

@@ -25,6 +25,7 @@ slaballoc_bench_SOURCES = \
 	%D%/machine.c \
 	%D%/machine.h \
 	%D%/main.c \
+	%D%/marks.c \
 	%D%/params.c \
 	%D%/program.c \
 	%D%/progress.c \
@@ -43,8 +44,11 @@ slaballoc_bench_SOURCES = \
 	%D%/scenario_calloc.c \
 	%D%/scenario_churn.c \
 	%D%/scenario_cross.c \
+	%D%/scenario_crowd.c \
 	%D%/scenario_fixed.c \
 	%D%/scenario_grow.c \
+	%D%/scenario_growth.c \
+	%D%/scenario_handoff.c \
 	%D%/scenario_idle.c \
 	%D%/scenario_kv.c \
 	%D%/scenario_large.c \
@@ -56,6 +60,7 @@ slaballoc_bench_SOURCES = \
 	%D%/scenario_pin.c \
 	%D%/scenario_request.c \
 	%D%/scenario_single.c \
+	%D%/scenario_sleepers.c \
 	%D%/scenario_stress.c \
 	%D%/scenario_tree.c \
 	%D%/scenario_xmalloc.c \
@@ -72,6 +77,7 @@ slaballoc_bench_SOURCES = \
 	%D%/trace_file.c \
 	%D%/trace_file.h \
 	%D%/trace_order.c \
+	%D%/trim.c \
 	%D%/work.c \
 	%D%/work.h
 slaballoc_bench_CPPFLAGS = $(RELEASE_CPPFLAGS) -D_GNU_SOURCE -DSLA_DROPIN_PATH='"$(dropin_path)"' \

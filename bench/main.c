@@ -39,6 +39,7 @@ static void print_help(void)
           "      --seconds=S        run for S seconds instead\n"
           "      --live=BYTES       live set, over all threads\n"
           "      --size=A[..B]      sizes of blocks, bytes, where a scenario lets them be chosen\n"
+          "      --producers=N      threads of handoff that only allocate (default: half)\n"
           "      --seed=N           start of the random numbers (default 1)\n"
           "      --quick            a tenth of the calls, 3 runs\n"
           "      --sweep=PARAM=A..B each scenario with PARAM, threads or live, doubled from A to B\n"
@@ -95,6 +96,7 @@ static const struct option long_options[] = {
     {"ops", required_argument, NULL, OPT_PARAM + PARAM_OPS},
     {"seconds", required_argument, NULL, OPT_PARAM + PARAM_SECONDS},
     {"live", required_argument, NULL, OPT_PARAM + PARAM_LIVE},
+    {"producers", required_argument, NULL, OPT_PARAM + PARAM_PRODUCERS},
     {"seed", required_argument, NULL, OPT_PARAM + PARAM_SEED},
     {"size", required_argument, NULL, OPT_PARAM + PARAM_SIZE_MIN},
     {"sweep", required_argument, NULL, OPT_SWEEP},

@@ -18,6 +18,7 @@ const struct param_info param_table[PARAM_COUNT] = {
     [PARAM_SEED] = {"seed", offsetof(struct params, seed), UNIT_COUNT, 0, UINT64_MAX},
     [PARAM_SIZE_MIN] = {"size", offsetof(struct params, size_min), UNIT_BYTES, 16, (uint64_t)1 << 30},
     [PARAM_SIZE_MAX] = {"size", offsetof(struct params, size_max), UNIT_BYTES, 16, (uint64_t)1 << 30},
+    [PARAM_PRODUCERS] = {"producers", offsetof(struct params, producers), UNIT_COUNT, 1, 1023},
 };
 
 uint64_t *param_field(struct params *params, const struct param_info *info)

@@ -225,6 +225,8 @@ static void take_result(struct run *run, const struct result *result)
     run->end = (double)result->rss_end;
     run->live = (double)result->outcome.live;
     run->rss_live = (double)result->outcome.rss_live;
+    run->mark_count = result->outcome.mark_count < MARKS_MAX ? result->outcome.mark_count : MARKS_MAX;
+    memcpy(run->marks, result->outcome.marks, sizeof(run->marks));
     run->tick_nanos = result->tick_nanos;
     run->clock_nanos = result->clock_nanos;
 }

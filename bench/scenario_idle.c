@@ -9,6 +9,14 @@
 
 enum { IDLE_MILLIS = 2000, TURN_MILLIS = 20 };
 
+/* Several threads are never at the same point. */
+static void note(struct worker *worker, const char *name, const struct slot *slots, size_t count)
+{
+    if (worker->threads == 1) {
+        work_mark(name, slots_bytes(slots, count));
+    }
+}
+
 static void idle_work(struct worker *worker)
 {
     size_t count = worker_slots(worker, MIXED_MEAN);
@@ -18,10 +26,12 @@ static void idle_work(struct worker *worker)
         for (size_t i = 0; i < count; i++) {
             slot_fill(worker, &slots[i], worker_size(worker, rng_mixed_size));
         }
+        note(worker, "full", slots, count);
         for (size_t i = 0; i < count; i++) {
             slot_empty(worker, &slots[i]);
         }
     } while (worker_more_slowly(worker));
+    note(worker, "freed", slots, count);
     work_unmap(slots, count * sizeof(*slots));
     /* A trickle of work goes on: some allocators give back only when they are called. */
     for (unsigned turn = 0; turn < IDLE_MILLIS / TURN_MILLIS; turn++) {
@@ -30,6 +40,7 @@ static void idle_work(struct worker *worker)
         slot_fill(worker, &slot, worker_size(worker, rng_mixed_size));
         slot_empty(worker, &slot);
     }
+    note(worker, "2 s later", NULL, 0);
 }
 
 static void idle_run(const struct params *params, struct outcome *outcome)

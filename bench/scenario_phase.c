@@ -8,6 +8,8 @@
 #include "scenarios.h"
 #include "work.h"
 
+#include <stdio.h>
+
 enum { PHASES = 4, KEEP_ONE_IN = 10 };
 
 static size_t phase_size(struct rng *rng, unsigned phase)
@@ -47,17 +49,31 @@ static void thin_out(struct worker *worker, struct heap *heap)
     heap->used = kept;
 }
 
+/* The first phases, one of each mix; not in several threads, which are never at the same point. */
+static void note(struct worker *worker, const struct heap *heap, unsigned phase, const char *what)
+{
+    char name[MARK_NAME_SIZE];
+
+    if (worker->threads == 1 && phase < PHASES) {
+        snprintf(name, sizeof(name), "%s %u", what, phase + 1);
+        work_mark(name, heap->held);
+    }
+}
+
 static void phase_work(struct worker *worker)
 {
     struct heap heap = {.count = (size_t)(worker->live / 32) + 1};
 
     heap.slots = work_map(heap.count * sizeof(*heap.slots));
     build(worker, &heap, 0);
+    note(worker, &heap, 0, "built");
     for (unsigned phase = 1; worker_more_slowly(worker); phase++) {
         thin_out(worker, &heap);
+        note(worker, &heap, phase - 1, "thinned");
         build(worker, &heap, phase % PHASES);
+        note(worker, &heap, phase, "built");
     }
-    worker_settle(worker, heap.held);
+    worker_settle_as(worker, heap.held, "last");
     for (size_t i = 0; i < heap.used; i++) {
         slot_empty(worker, &heap.slots[i]);
     }

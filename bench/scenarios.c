@@ -38,6 +38,10 @@ const struct scenario *const scenario_table[] = {
     &scenario_request,
     &scenario_pin,
     &scenario_idle,
+    &scenario_handoff,
+    &scenario_crowd,
+    &scenario_sleepers,
+    &scenario_growth,
     NULL,
 };
 
@@ -84,6 +88,9 @@ struct params scenario_params(const struct scenario *scenario, const struct para
         params.size_min = user->size_min;
         params.size_max = user->size_max;
     }
+    if (given[PARAM_PRODUCERS] && scenario->producers) {
+        params.producers = user->producers;
+    }
     if (given[PARAM_SEED]) {
         params.seed = user->seed;
     }
@@ -92,8 +99,9 @@ struct params scenario_params(const struct scenario *scenario, const struct para
 
 void scenario_job(const struct scenario *scenario, const struct params *params, struct scenario_job *made)
 {
-    const uint64_t numbers[SCENARIO_NUMBERS] = {params->threads, params->ops,      params->millis,  params->live,
-                                                params->seed,    params->size_min, params->size_max};
+    const uint64_t numbers[SCENARIO_NUMBERS] = {params->threads,  params->ops,      params->millis,
+                                                params->live,     params->seed,     params->size_min,
+                                                params->size_max, params->producers};
 
     made->argv[0] = "scenario";
     made->argv[1] = scenario->name;
@@ -122,6 +130,7 @@ void scenario_child(int argc, char **argv, struct outcome *outcome)
     for (size_t i = 0; i < SCENARIO_NUMBERS; i++) {
         numbers[i] = strtoull(argv[2 + i], NULL, 10);
     }
-    struct params params = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]};
+    struct params params = {numbers[0], numbers[1], numbers[2], numbers[3],
+                            numbers[4], numbers[5], numbers[6], numbers[7]};
     scenario->run(&params, outcome);
 }

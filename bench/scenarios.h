@@ -9,7 +9,7 @@
 #include "job.h"
 
 /* A scenario as a job, and what that points to; not to be moved. */
-enum { SCENARIO_NUMBERS = 7 };
+enum { SCENARIO_NUMBERS = 8 };
 struct scenario_job {
     struct job job;
     char text[SCENARIO_NUMBERS][24];
@@ -23,8 +23,11 @@ extern const struct scenario scenario_cache_thrash;
 extern const struct scenario scenario_calloc;
 extern const struct scenario scenario_churn;
 extern const struct scenario scenario_cross;
+extern const struct scenario scenario_crowd;
 extern const struct scenario scenario_fixed;
 extern const struct scenario scenario_fixed_mt;
+extern const struct scenario scenario_growth;
+extern const struct scenario scenario_handoff;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_kv;
 extern const struct scenario scenario_large;
@@ -37,6 +40,7 @@ extern const struct scenario scenario_phase;
 extern const struct scenario scenario_pin;
 extern const struct scenario scenario_request;
 extern const struct scenario scenario_single;
+extern const struct scenario scenario_sleepers;
 extern const struct scenario scenario_stress;
 extern const struct scenario scenario_string;
 extern const struct scenario scenario_tree;

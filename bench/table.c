@@ -13,7 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { NAME_WIDTH = 14, ALLOC_WIDTH = 11 };
+enum { NAME_WIDTH = 14, ALLOC_WIDTH = 11, MARKS_A_LINE = 4 };
 
 static bool colour;
 
@@ -139,11 +139,37 @@ static void print_scaling(const struct results *results, size_t job)
     }
 }
 
+static void print_marks(const struct results *results, size_t job)
+{
+    const struct row *rows = &results->rows[job * results->alloc_count];
+
+    for (size_t i = 0; i < results->alloc_count; i++) {
+        if (rows[i].failed || rows[i].mark_count == 0) {
+            continue;
+        }
+        int indent = printf("  %-*s %-*s MiB resident/live:", name_width(results) + 3, "", ALLOC_WIDTH,
+                            rows[i].alloc->name);
+        for (size_t m = 0; m < rows[i].mark_count; m++) {
+            const struct mark *mark = &rows[i].marks[m];
+            double ratio = mark_ratio(mark);
+            if (m > 0 && m % MARKS_A_LINE == 0) {
+                printf("\n%*s", indent, "");
+            }
+            printf(" %s %.1f/%.1f", mark->name, (double)mark->resident / (1 << 20), (double)mark->live / (1 << 20));
+            if (!isnan(ratio)) {
+                printf(" (%.3f)", ratio);
+            }
+            putchar(m + 1 < rows[i].mark_count ? ',' : '\n');
+        }
+    }
+}
+
 void table_job(const struct results *results, size_t job)
 {
     for (size_t i = 0; i < results->alloc_count; i++) {
         print_row(results, &results->rows[job * results->alloc_count + i], i == 0);
     }
+    print_marks(results, job);
     print_latencies(results, job);
     if (results->compare->sweep) {
         print_scaling(results, job);

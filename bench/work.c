@@ -58,7 +58,10 @@ static uint64_t mapped_before, resident_before;
 static _Atomic uint64_t settled_live;
 static uint64_t settled_resident;
 
-static uint64_t nanos_now(void)
+static struct mark marks[MARKS_MAX];
+static uint32_t mark_count;
+
+uint64_t work_nanos(void)
 {
     struct timespec now;
 
@@ -72,12 +75,12 @@ bool worker_time_left(struct worker *worker)
     if (++worker->tick % 32 != 0) {
         return true;
     }
-    return nanos_now() < worker->deadline;
+    return work_nanos() < worker->deadline;
 }
 
 bool worker_more_slowly(struct worker *worker)
 {
-    return worker->deadline == 0 ? worker->calls < worker->budget : nanos_now() < worker->deadline;
+    return worker->deadline == 0 ? worker->calls < worker->budget : work_nanos() < worker->deadline;
 }
 
 size_t worker_slots(const struct worker *worker, size_t mean_size)
@@ -252,39 +255,114 @@ void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker)
 void worker_pause(struct worker *worker, unsigned millis)
 {
     struct timespec time = {millis / 1000, (long)(millis % 1000) * 1000000};
-    uint64_t before = nanos_now();
+    uint64_t before = work_nanos();
 
     while (nanosleep(&time, &time) != 0 && errno == EINTR) {
     }
-    worker->paused += nanos_now() - before;
+    worker->paused += work_nanos() - before;
 }
 
 static pthread_barrier_t start_barrier;
 
 static void worker_work(struct worker *worker)
 {
-    worker->started = nanos_now();
+    worker->started = work_nanos();
     if (worker->deadline != 0) {
         worker->deadline += worker->started; /* was a duration until now */
     }
     worker->work(worker);
-    worker->ended = nanos_now();
+    worker->ended = work_nanos();
 }
 
-void worker_settle(struct worker *worker, uint64_t live)
+/* Less what was there before the work, and what the scenario has mapped itself. */
+static uint64_t resident_for_blocks(uint64_t resident)
+{
+    uint64_t ours = resident_before + atomic_load(&mapped_bytes) - mapped_before;
+
+    return resident > ours ? resident - ours : 0;
+}
+
+static void take_baseline(void)
+{
+    mapped_before = atomic_load(&mapped_bytes);
+    resident_before = work_resident();
+}
+
+void worker_baseline(struct worker *worker)
+{
+    if (worker->threads > 1) {
+        pthread_barrier_wait(&start_barrier);
+    }
+    if (worker->index == 0) {
+        take_baseline();
+    }
+    if (worker->threads > 1) {
+        pthread_barrier_wait(&start_barrier);
+    }
+}
+
+static void mark(const char *name, uint64_t live, uint64_t resident)
+{
+    size_t at = 0;
+
+    while (at < mark_count && strcmp(marks[at].name, name) != 0) {
+        at++;
+    }
+    if (at == MARKS_MAX) {
+        work_fail("more than %d marks", MARKS_MAX);
+    }
+    mark_count = at == mark_count ? mark_count + 1 : mark_count;
+    snprintf(marks[at].name, sizeof(marks[at].name), "%s", name);
+    marks[at].live = live;
+    marks[at].resident = resident_for_blocks(resident);
+}
+
+void work_mark(const char *name, uint64_t live)
+{
+    mark(name, live, work_resident());
+}
+
+void worker_settle_as(struct worker *worker, uint64_t live, const char *name)
 {
     atomic_fetch_add(&settled_live, live);
     if (worker->threads > 1) {
         pthread_barrier_wait(&start_barrier);
     }
     if (worker->index == 0) {
-        uint64_t ours = resident_before + atomic_load(&mapped_bytes) - mapped_before;
         uint64_t resident = work_resident();
-        settled_resident = resident > ours ? resident - ours : 0;
+        settled_resident = resident_for_blocks(resident);
+        if (name != NULL) {
+            mark(name, atomic_load(&settled_live), resident);
+        }
     }
     if (worker->threads > 1) {
         pthread_barrier_wait(&start_barrier);
     }
+}
+
+void worker_settle(struct worker *worker, uint64_t live)
+{
+    worker_settle_as(worker, live, NULL);
+}
+
+/* Not ru_maxrss: that of a process begins with its parent's. */
+static uint64_t resident_peak(void)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[length > 0 ? length : 0] = '\0';
+    const char *found = strstr(text, "VmHWM:");
+    return found == NULL ? 0 : strtoull(found + strlen("VmHWM:"), NULL, 10) * 1024;
+}
+
+void work_mark_peak(const char *name, uint64_t live)
+{
+    mark(name, live, resident_peak());
 }
 
 static void *worker_thread(void *arg)
@@ -294,7 +372,7 @@ static void *worker_thread(void *arg)
     return NULL;
 }
 
-static void run_threads(struct worker *workers, unsigned count)
+static void run_threads(struct worker *workers, unsigned count, void (*beside)(void *shared))
 {
     size_t bytes = count * sizeof(pthread_t);
     pthread_t *threads = work_map(bytes);
@@ -305,6 +383,9 @@ static void run_threads(struct worker *workers, unsigned count)
         if (error != 0) {
             work_fail("cannot start thread %u: %s", i + 1, strerror(error));
         }
+    }
+    if (beside != NULL) {
+        beside(workers[0].shared);
     }
     for (unsigned i = 0; i < count; i++) {
         pthread_join(threads[i], NULL);
@@ -330,6 +411,12 @@ static void worker_init(struct worker *worker, const struct params *params, unsi
 void workers_run(const struct params *params, void (*work)(struct worker *worker), void *shared,
                  struct outcome *outcome)
 {
+    workers_run_beside(params, work, NULL, shared, outcome);
+}
+
+void workers_run_beside(const struct params *params, void (*work)(struct worker *worker),
+                        void (*beside)(void *shared), void *shared, struct outcome *outcome)
+{
     unsigned count = (unsigned)params->threads;
     size_t bytes = count * sizeof(struct worker);
     struct worker *workers = work_map(bytes);
@@ -339,12 +426,11 @@ void workers_run(const struct params *params, void (*work)(struct worker *worker
         workers[i].shared = shared;
         workers[i].work = work;
     }
-    mapped_before = atomic_load(&mapped_bytes);
-    resident_before = work_resident();
+    take_baseline();
     if (count == 1) {
         worker_work(&workers[0]); /* a program without threads: some allocators know the difference */
     } else {
-        run_threads(workers, count);
+        run_threads(workers, count, beside);
     }
     uint64_t started = workers[0].started, ended = workers[0].ended, paused = workers[0].paused;
     for (unsigned i = 0; i < count; i++) {
@@ -358,5 +444,7 @@ void workers_run(const struct params *params, void (*work)(struct worker *worker
     outcome->nanos = ended - started - paused;
     outcome->live = atomic_load(&settled_live);
     outcome->rss_live = settled_resident;
+    outcome->mark_count = mark_count;
+    memcpy(outcome->marks, marks, sizeof(marks));
     work_unmap(workers, bytes);
 }

@@ -78,6 +78,10 @@ struct worker {
 void workers_run(const struct params *params, void (*work)(struct worker *worker), void *shared,
                  struct outcome *outcome);
 
+/* The same, while the calling thread, unless it is the only one, does something else. */
+void workers_run_beside(const struct params *params, void (*work)(struct worker *worker),
+                        void (*beside)(void *shared), void *shared, struct outcome *outcome);
+
 bool worker_time_left(struct worker *worker);
 
 static inline bool worker_more(struct worker *worker)
@@ -108,12 +112,30 @@ size_t worker_slots(const struct worker *worker, size_t mean_size);
  * is about to take it down: says what that takes of resident memory.
  */
 void worker_settle(struct worker *worker, uint64_t live);
+void worker_settle_as(struct worker *worker, uint64_t live, const char *name); /* and notes it as a mark */
+
+/*
+ * All threads call it before the work that worker_settle and work_mark are to
+ * measure, when what is resident until now is not to be part of that.
+ */
+void worker_baseline(struct worker *worker);
+
+/* One thread calls it when so many bytes are live: says what is resident for them, the last time under each name. */
+void work_mark(const char *name, uint64_t live);
+void work_mark_peak(const char *name, uint64_t live); /* the most that ever was resident */
 
 /* Runs work in a thread made for it, which has ended before this returns. */
 void worker_in_thread(struct worker *worker, void (*work)(struct worker *worker));
 
 /* Sleeps; the time is not part of the work. */
 void worker_pause(struct worker *worker, unsigned millis);
+uint64_t work_nanos(void); /* for what a scenario itself adds to worker->paused */
+
+/*
+ * trim.c: asks the preloaded allocator once, by the call that it documents for
+ * it, to give back what is free.  What it was asked by; NULL: it has no such call.
+ */
+const char *work_trim(void);
 
 /* --- the allocator, counted and on request timed; fail the run instead of returning NULL --- */
 

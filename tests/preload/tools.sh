@@ -126,16 +126,16 @@ try 0 "$bench" --help; out_has '^Usage: slaballoc-bench'; quiet
 try 0 "$bench" -h; out_has '--alloc'
 try 0 "$bench" --version; out_is "slaballoc-bench (slaballoc) $SLABALLOC_VERSION"
 try 0 "$bench" --list; quiet
-for scenario in single multi stress large larson xmalloc kv idle; do out_has "^$scenario  *[a-z]"; done
+for scenario in single multi stress large larson xmalloc kv idle handoff crowd sleepers growth; do out_has "^$scenario  *[a-z]"; done
 scenarios=$(grep -c '^[a-z]' "$work/out")
-[ "$scenarios" -ge 22 ] || wrong "only $scenarios scenarios"
+[ "$scenarios" -ge 29 ] || wrong "only $scenarios scenarios"
 [ "$(grep -c '^  *source: [a-z]' "$work/out")" -eq "$scenarios" ] || wrong 'not a source for each scenario'
 try 0 env SLABALLOC_LIBRARY="$library" "$bench" $small -t 3 single multi stress; quiet
 for scenario in single multi stress; do out_has "^$scenario  *[13] system  *[0-9]"; done
 [ "$(grep -c ' slaballoc  .*[0-9][ *]$' "$work/out")" -eq 4 ] || wrong 'not a row for each scenario and the mean'
 try 0 "$bench" --library "$library" --csv -r 2 -n 20 --live 4M large; quiet
 [ "$(wc -l < "$work/out")" -eq 3 ] || wrong 'not a head line and two rows'
-[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 50 ] || wrong 'rows of different length'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 51 ] || wrong 'rows of different length'
 out_has '^large,system,ok,2,1,4194304,1,'; out_has '^large,slaballoc,ok,2,'
 try 0 "$bench" --system --csv $small single; quiet
 [ "$(wc -l < "$work/out")" -eq 2 ] || wrong 'not one allocator'
@@ -144,15 +144,30 @@ try 0 "$bench" --system --alloc "other=$library" --csv $small single; quiet; out
 try 0 "$bench" --system --csv -r 1 --seconds 0.05 --live 64K single; out_has '^single,system,ok,1,'
 # Each scenario does the same work on both (a row that did not would have failed).
 try 0 "$bench" --csv -r 1 --ops 2000 --live 128K $("$bench" --list | sed -n 's/^\([a-z][a-z-]*\) .*/\1/p' |
-  grep -v -e '^idle$' -e '^phase$')
-[ "$(grep -c ',ok,1,' "$work/out")" -eq $((2 * (scenarios - 2))) ] || wrong 'not every scenario ran'
+  grep -v -e '^idle$' -e '^phase$' -e '^handoff$')
+[ "$(grep -c ',ok,1,' "$work/out")" -eq $((2 * (scenarios - 3))) ] || wrong 'not every scenario ran'
 try 0 "$bench" --csv -r 1 --ops 2000 --live 128K -t 1 xmalloc cross churn cache-scratch multi; quiet
 try 0 "$bench" --csv -r 1 --ops 2000 --live 128K -t 5 xmalloc cross churn cache-scratch larson-sized; quiet
 try 0 "$bench" --csv -r 1 --ops 2000 --live 1M --size 16..2K single larson kv; quiet
 try 0 "$bench" --system --csv -r 1 --quick --seconds 0.02 --live 1M phase; quiet; out_has '^phase,system,ok,1,'
+# The moments that scenarios note: resident bytes and live ones.
+try 0 "$bench" --csv -r 1 -n 20000 --live 256K -t 3 --producers 2 handoff; quiet
+for allocator in system slaballoc; do
+  out_has "^handoff,$allocator,ok,1,3,.*,peak=[1-9][0-9]*/[1-9][0-9]*;drained=[0-9]*/0;asked by malloc_trim=[0-9]*/0;2 s"
+done
+try 0 "$bench" --system --csv -r 1 -n 2000 --live 128K --producers 7 -t 4 handoff; quiet; out_has ',peak='
+try 0 "$bench" --self --library "$library" --csv -r 1 -n 2000 --live 128K -t 1 handoff; quiet; out_has ';asked by malloc_trim='
+try 0 "$bench" --csv -r 1 -n 2000 --live 128K -t 7 sleepers crowd; quiet; out_has '^sleepers,slaballoc,.*,asleep=[1-9][0-9]*/[1-9]'
+try 0 "$bench" --system --csv -r 1 --seconds 0.05 -t 7 sleepers handoff; quiet; out_has "^sleepers,system,ok,1,7,"
+try 0 "$bench" --csv -r 1 -n 2000 --live 64K --size 64 growth; quiet
+for allocator in system slaballoc; do out_has "^growth,$allocator,ok,1,1,65536,1,2000,.*,full=[1-9][0-9]*/65536,"; done
+try 0 "$bench" --self --library "$library" -r 1 --quick --live 1M idle phase; quiet
+out_has ' slaballoc  *MiB resident/live: full [0-9.]*/[01]\.[0-9] ([0-9.]*), freed [0-9.]*/0\.0, 2 s later '; out_has ' slaballoc  *MiB resident/live: built 1 [0-9.]*/1\.0 ([0-9.]*), thinned 1 '
+try 0 "$bench" --system --json -r 1 -n 2000 --live 1M growth; quiet
+out_has '"marks": \[{"name": "full", "live_bytes": 1048576, "resident_bytes": [1-9]'
 # Latencies, and the time of none without the option.
 try 0 "$bench" --csv --latency $small stress; quiet
-[ "$(awk -F , '$2 == "system" { n = 0; for (i = 26; i <= 50; i++) n += $i > 0; print n }' "$work/out")" -eq 25 ] ||
+[ "$(awk -F , '$2 == "system" { n = 0; for (i = 27; i <= 51; i++) n += $i > 0; print n }' "$work/out")" -eq 25 ] ||
   wrong 'not five percentiles of five kinds of calls'
 try 0 "$bench" --latency $small single; out_has 'malloc  *system  *ns  p50 [0-9]'; out_has 'p99.99 [0-9].* max [0-9]'
 # JSON, the report, the sweeps.
@@ -205,6 +220,9 @@ usage 'requires an argument' "$bench" --threads
 usage "unknown scenario 'nonsense'" "$bench" --system single nonsense
 for value in 0 -1 1025 99999999999999999999 x 2x '' ' 2' 1.5 0x10; do
   usage "bad value '$value' of --threads (1 to 1024)" "$bench" --threads="$value"
+done
+for value in 0 -1 1024 x ''; do
+  usage "bad value '$value' of --producers (1 to 1023)" "$bench" --producers="$value"
 done
 for value in 0 -5 1e9 99999999999999999999G 2000T; do
   usage "bad value '$value' of --ops" "$bench" --ops="$value"
@@ -315,5 +333,5 @@ failing fake 'the library was not preloaded or has no malloc' $small single
 try 1 "$bench" --system --csv --alloc "crash=$work/crash.so" $small single multi
 out_has '^multi,crash,failed,0,'; out_has '^multi,system,ok,2,'
 err_has 'multi under crash failed: killed by signal 6'
-[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 50 ] || wrong 'rows of different length'
+[ "$(awk -F , '{ print NF }' "$work/out" | sort -u)" = 51 ] || wrong 'rows of different length'
 finish
