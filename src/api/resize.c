@@ -36,7 +36,7 @@ void *slai_calloc(size_t count, size_t size)
     if (SLA_UNLIKELY(!product(count, size, &n)))
         return NULL;
     slai_fork_watch(); /* glibc callocs for each new thread, in the one that creates it */
-    if (SLA_UNLIKELY(n > SLAI_MEDIUM_MAX))
+    if (SLA_UNLIKELY(n > SLAI_PAGES_FROM))
         return calloc_large(n);
     p = slai_malloc(n);
     return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
@@ -65,6 +65,7 @@ static SLA_COLD void *kept(void *p, size_t old, size_t size) { return size <= ol
 static SLA_NOINLINE void *realloc_other(void *p, size_t size)
 {
     size_t old;
+    bool zero;
     void *q;
     if (p == NULL)
         return slai_malloc(size);
@@ -85,15 +86,14 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
     if (size <= old && size >= old - old / 8)
         return p;
     slai_arrive();
-    /* Only a large block is above the largest class. */
-    if (old > SLAI_MEDIUM_MAX && size > SLAI_MEDIUM_MAX) {
+    if (slai_class_byte(p) == 0 && size > SLAI_PAGES_FROM) {
         if (slai_large_resize(p, size))
             return p;
         q = slai_large_move(p, size);
         if (q != NULL)
             return q;
     }
-    q = slai_malloc(size);
+    q = size > SLAI_PAGES_FROM ? slai_large_take(size, 1, &zero) : slai_malloc(size);
     if (q == NULL)
         return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);
@@ -118,7 +118,7 @@ void *slai_realloc(void *p, size_t size)
     /* In place while the block fits and is at least half used. No block (class 0) has size 0. */
     if (size <= old && size >= old / 2 && SLA_LIKELY(scaled != 0))
         return p;
-    if (SLA_UNLIKELY(scaled == 0 || size - 1 >= SLAI_MEDIUM_MAX))
+    if (SLA_UNLIKELY(scaled == 0 || size - 1 >= SLAI_PAGES_FROM))
         return realloc_other(p, size);
     return realloc_small(p, scaled, size);
 }

@@ -11,8 +11,11 @@
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 #define CHUNK 64u           /* blocks flushed together: bounds the stack frame */
 #define BATCH_MAX 128u      /* blocks a refill takes, or an overflow flushes, at most */
+#define BATCH_LEAST 4u      /* blocks a refill takes at least, where there is room */
+#define CALM 4u             /* refills after an overflow for which the batch stays as it is */
 #define POLL_EVERY 64u      /* slow paths between looks at the purge clock */
 #define SWEEP_EVERY 1024u   /* and between sweeps for idle classes */
+#define GROW_BYTES 32768u   /* by which a limit rises at a time, or by one block if that is more */
 #define ONE_WAY_BYTES 16384 /* a stack that only overflows (its thread only frees) may grow up to this */
 
 /* A fork child sees this thread's memory as of some instant; it drops the stack named busy. */
@@ -47,7 +50,12 @@ static void move(struct slai_tcache *tc, struct slai_span *s, enum slai_place pl
 static void settle(struct slai_tcache *tc, struct slai_span *s)
 {
     struct slai_bin *bin = &tc->bins[s->class];
-    bool other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
+    bool other;
+    if (SLA_LIKELY(s->place == SLAI_PARTIAL && !slai_slab_empty(s))) {
+        slai_slab_touch(s);
+        return;
+    }
+    other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
     if (slai_slab_empty(s) && other) {
         move(tc, s, SLAI_NOWHERE);
         slai_slab_destroy(s);
@@ -121,14 +129,18 @@ static void *refill(struct slai_tcache *tc, unsigned class)
     if (SLA_UNLIKELY(bin->base == NULL) && !slai_stack_open(tc, class))
         return NULL;
     void **low = bin->base + 1, **high, **w;
-    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want = bin->batch, most;
+    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want, most;
     slai_cache_drain(tc);
     tick(tc, class);
-    bin->refilled = 1;
     most = limit < BATCH_MAX ? limit : BATCH_MAX;
-    if (want > most)
-        want = most;
-    bin->batch = (uint16_t)(want * 2 < most ? want * 2 : most);
+    want = bin->batch > BATCH_LEAST ? bin->batch : BATCH_LEAST;
+    if (bin->calm > 0)
+        bin->calm--;
+    else if (bin->refilled != 0)
+        want *= 2; /* demand goes on */
+    want = want < most ? want : most;
+    bin->batch = (uint16_t)want;
+    bin->refilled = 1;
     begin(tc, class);
     /* Filled downwards, so that the lowest block is popped first. */
     w = high = low + want;
@@ -207,9 +219,7 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
             /* The slab is gone, so the block had come back to it before. */
             slai_misuse("free", blocks[i++], "block already free", slai_class_size(class));
         } else if (SLA_LIKELY(slai_load_relaxed(&s->owner) == tc)) {
-            do {
-                slai_slab_put(s, blocks[i++]);
-            } while (i < n && inside(s, blocks[i]));
+            i += slai_slab_put_run(s, blocks + i, n - i);
             settle(tc, s);
         } else {
             remote[away++] = blocks[i++];
@@ -244,40 +254,58 @@ void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
     end(tc, class, bin->base + left);
 }
 
-/* Gives the stack `limit` slots. False: no metadata memory; nothing changed. */
-static bool resize(struct slai_tcache *tc, unsigned class, uint32_t limit)
+/* Gives the stack `room` slots. False: no metadata memory; nothing changed. */
+static bool resize(struct slai_tcache *tc, unsigned class, uint32_t room)
 {
     struct slai_bin *bin = &tc->bins[class];
-    uint32_t count = slai_stack_count(tc, class), room = bin->room;
-    void **old = bin->base, **base = slai_meta_take((limit + 1) * sizeof(void *));
+    uint32_t count = slai_stack_count(tc, class), old_room = bin->room;
+    size_t limit = (size_t)(tc->stacks[class].limit - bin->base);
+    void **old = bin->base, **base = slai_meta_take((room + 1) * sizeof(void *));
     if (base == NULL)
         return false;
     memcpy(base, old, (count + 1) * sizeof *base);
     begin(tc, class);
     bin->base = base;
-    bin->room = limit;
+    bin->room = room;
     tc->stacks[class].limit = base + limit;
     end(tc, class, base + count);
-    slai_meta_give(old, (room + 1) * sizeof(void *));
+    slai_meta_give(old, (old_room + 1) * sizeof(void *));
     return true;
 }
 
-/* Doubles the limit if the class's maximum and the thread's budget allow. */
+/* Raises the limit if the class's maximum and the thread's budget allow: doubles it, but by GROW_BYTES at most. */
 static bool grow(struct slai_tcache *tc, unsigned class)
 {
     struct slai_bin *bin = &tc->bins[class];
     uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), most = slai_classes[class].limit_max;
-    uint32_t more = limit * 2 + 1 < most ? limit * 2 + 1 : most;
-    long cost = (long)(more - limit) * (long)slai_class_size(class);
-    if (limit >= most || cost > tc->budget ||
-        (bin->refilled == 0 && (size_t)more * slai_class_size(class) > ONE_WAY_BYTES))
+    uint32_t size = slai_class_size(class), step = size < GROW_BYTES ? GROW_BYTES / size : 1;
+    uint32_t twice = limit * 2 + 1 < most ? limit * 2 + 1 : most;
+    uint32_t more = limit + step < twice ? limit + step : twice;
+    long cost = (long)(more - limit) * (long)size;
+    if (limit >= most || cost > tc->budget || (bin->refilled == 0 && (size_t)more * size > ONE_WAY_BYTES))
         return false;
-    if (more <= bin->room)
-        tc->stacks[class].limit = bin->base + more;
-    else if (!resize(tc, class, more))
+    if (more > bin->room && !resize(tc, class, twice))
         return false;
+    tc->stacks[class].limit = bin->base + more;
     tc->budget -= cost;
     return true;
+}
+
+/*
+ * How many blocks a full stack sheds.  Half of them when nothing was taken since it last shed: the thread frees.
+ * After a refill little, and the next one takes less: where demand swings by almost the limit, all the swing soon
+ * fits the stack, and where it swings by more, what is in excess alone goes to the slabs and comes back.
+ */
+static uint32_t surplus(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = &tc->bins[class];
+    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), half = (limit + 1) / 2, some = limit / 16;
+    if (bin->refilled == 0)
+        return half < BATCH_MAX ? half : BATCH_MAX;
+    if (bin->batch >= 2 * BATCH_LEAST)
+        bin->batch /= 2;
+    bin->calm = CALM;
+    return some > 0 ? some : 1;
 }
 
 void slai_stack_bypass(struct slai_tcache *tc, unsigned class, void *block)
@@ -297,9 +325,7 @@ bool slai_stack_overflow(struct slai_tcache *tc, unsigned class)
     }
     tick(tc, class);
     if (tc->stacks[class].top == tc->stacks[class].limit && !grow(tc, class)) {
-        uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base);
-        uint32_t half = (limit + 1) / 2;
-        slai_stack_flush(tc, class, half < BATCH_MAX ? half : BATCH_MAX);
+        slai_stack_flush(tc, class, surplus(tc, class));
         slai_cache_drain(tc);
     }
     bin->refilled = 0;

@@ -30,6 +30,7 @@ struct slai_bin {
     uint8_t refilled;  /* since the last overflow */
     uint8_t idle;      /* sweeps since the last slow path */
     uint32_t held;     /* blocks in the stack after the last slow path, for statistics */
+    uint8_t calm;      /* refills before the batch may double again */
     struct slai_list partial, full;
 };
 

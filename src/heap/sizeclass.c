@@ -8,14 +8,14 @@
 
 /* A stack's limits in bytes and blocks: what a thread may keep of one class. With the slot below it, a power of two. */
 #define FIRST_BYTES 4096u
-#define FIRST_MIN 2u
+#define FIRST_MIN 1u
 #define FIRST_MAX 31u
 #define MOST_BYTES 65536u
 #define MOST_MIN 8u
 #define MOST_MAX 1023u
 #define SLAB_MIN_BLOCKS 8u
 
-_Static_assert(FINE_CLASSES + 1 + 7 * STEPS == SLAI_CLASSES, "classes from 8 to 32768");
+_Static_assert(FINE_CLASSES + 1 + 8 * STEPS == SLAI_CLASSES, "classes from 8 to 65536");
 _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class map");
 
 /* The tables are constants, made by macros: filling them in would be a fifth of the instructions of a start. */
@@ -56,15 +56,16 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
         EIGHT(f, n + 48u), EIGHT(f, n + 56u)
 
 const struct slai_class slai_classes[] = {
-    {.size = 0}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), TWO(CLASS, 72u),
+    {.size = 0}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), EIGHT(CLASS, 72u), TWO(CLASS, 80u),
 };
 _Static_assert(SLA_ARRAY_LEN(slai_classes) == SLAI_CLASSES, "a line for each class");
 
 const struct slai_size_map slai_size_map = {
     {MANY(SMALL, 0u), MANY(SMALL, 64u), SMALL(128u)},
-    {MANY(MEDIUM, 0u), MANY(MEDIUM, 64u), MANY(MEDIUM, 128u), MANY(MEDIUM, 192u), MEDIUM(256u)},
+    {MANY(MEDIUM, 0u), MANY(MEDIUM, 64u), MANY(MEDIUM, 128u), MANY(MEDIUM, 192u), MANY(MEDIUM, 256u), MANY(MEDIUM, 320u),
+     MANY(MEDIUM, 384u), MANY(MEDIUM, 448u), MEDIUM(512u)},
 };
-_Static_assert(SLAI_SMALL_MAX == 128 * 8 && SLAI_MEDIUM_MAX == 256 * 128, "an entry for each step");
+_Static_assert(SLAI_SMALL_MAX == 128 * 8 && SLAI_MEDIUM_MAX == 512 * 128, "an entry for each step");
 
 unsigned slai_class_of(size_t size)
 {

@@ -1,6 +1,6 @@
 /*
  * Size classes: 8, then steps of 16 to 256, then eight to a doubling up to
- * 32 KiB.  So a block of more than 128 bytes is at most an eighth bigger than
+ * 64 KiB.  So a block of more than 128 bytes is at most an eighth bigger than
  * asked for, and every multiple of 16 up to 256 is exact.  Class 0 is no class.
  */
 #ifndef HEAP_SIZECLASS_H
@@ -10,9 +10,12 @@
 
 #define SLAI_PAGE_SHIFT 16 /* the heap's page: 64 KiB, at least the system's everywhere */
 #define SLAI_PAGE ((size_t)1 << SLAI_PAGE_SHIFT)
-#define SLAI_CLASSES 74
+#define SLAI_CLASSES 82
 #define SLAI_SMALL_MAX ((size_t)1024)   /* looked up in steps of 8 */
-#define SLAI_MEDIUM_MAX ((size_t)32768) /* looked up in steps of 128; above: large */
+#define SLAI_MEDIUM_MAX ((size_t)65536) /* looked up in steps of 128; above: large */
+
+/* Above this calloc and realloc take whole pages all the same: they may read as zero, and they grow in place. */
+#define SLAI_PAGES_FROM ((size_t)32768)
 
 /* Everything a slab or a stack of the class needs to know; constant. */
 struct slai_class {

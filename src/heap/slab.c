@@ -58,26 +58,44 @@ void slai_slab_destroy(struct slai_span *s)
 
 uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n)
 {
-    uint32_t room = s->capacity - s->used, left, w = s->hint;
+    uint32_t room = s->capacity - s->used, w = s->hint;
     size_t size = s->size;
+    uint64_t *free = s->free;
+    void **low;
     /* There may be more bits than room: those of frees not counted in yet. They are left alone. */
     n = n < room ? n : room;
-    for (left = n; left > 0; w++) {
-        uint64_t bits = s->free[w];
-        char *base = s->start + (size_t)w * SLAI_WORD_BITS * size;
+    for (low = end - n; end > low; w++) {
+        uint64_t bits = free[w];
+        char *p = s->start + (size_t)w * SLAI_WORD_BITS * size;
         slai_assert(w < s->words);
-        while (bits != 0 && left > 0) {
-            *--end = base + slai_low_bit(bits) * size;
-            bits &= bits - 1;
-            left--;
+        if (bits == 0)
+            continue;
+        if ((bits & (bits + (bits & -bits))) == 0) {
+            /* One run of neighbours, as in a new slab: addresses by addition. */
+            unsigned first = slai_low_bit(bits), run = slai_log2(bits) - first + 1;
+            void **stop = run < (size_t)(end - low) ? end - run : low;
+            bits &= ~(slai_low_mask((unsigned)(end - stop)) << first);
+            for (p += first * size; end > stop; p += size)
+                *--end = p;
+        } else {
+            do {
+                *--end = p + slai_low_bit(bits) * size;
+                bits &= bits - 1;
+            } while (bits != 0 && end > low);
         }
-        s->free[w] = bits;
+        free[w] = bits;
         if (bits != 0)
             break;
     }
     s->hint = (uint16_t)(w < s->words ? w : s->words - 1u);
     slai_set_relaxed(&s->used, s->used + n);
     return n;
+}
+
+void slai_slab_refuse(const struct slai_span *s, const void *p)
+{
+    bool none = slai_slab_index(s, p) == SLAI_NO_INDEX;
+    slai_misuse("free", p, none ? "not the start of a block" : "block already free", s->size);
 }
 
 /* Two frees of one block met: one of them was a mistake. */

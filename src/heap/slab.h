@@ -58,24 +58,49 @@ SLA_INLINE uint32_t slai_slab_index(const struct slai_span *s, const void *p)
     return SLA_LIKELY(i * s->size == offset && i < s->capacity) ? i : SLAI_NO_INDEX;
 }
 
+/* A block that is to be put back is none, or not out. */
+SLA_COLD void slai_slab_refuse(const struct slai_span *s, const void *p);
+
+/*
+ * Puts back the blocks of this slab that `blocks`, of n > 0, begins with; how many, with the first whatever it is.
+ * Those that are not out are reported and left.  The slab's fields stay in registers for as long as the run is.
+ */
+SLA_INLINE uint32_t slai_slab_put_run(struct slai_span *s, void *const *blocks, uint32_t n)
+{
+    const char *start = s->start;
+    uint64_t *free = s->free;
+    uint32_t size = s->size, recip = s->recip, hint = s->hint, k = 0, refused = 0;
+    size_t end = (size_t)s->capacity * size, offset = (size_t)((const char *)blocks[0] - start);
+    if (SLA_UNLIKELY(offset >= end)) {
+        slai_slab_refuse(s, blocks[0]);
+        return 1;
+    }
+    do {
+        uint32_t i = (uint32_t)(offset * recip >> 32), word = i / SLAI_WORD_BITS;
+        uint64_t bits = free[word], bit = (uint64_t)1 << i % SLAI_WORD_BITS;
+        if (SLA_UNLIKELY((size_t)i * size != offset || (bits & bit) != 0)) {
+            slai_slab_refuse(s, blocks[k]);
+            refused++;
+        } else {
+            free[word] = bits | bit;
+            if (word < hint)
+                hint = word;
+        }
+        if (++k == n)
+            break;
+        offset = (size_t)((const char *)blocks[k] - start);
+    } while (offset < end);
+    s->hint = (uint16_t)hint;
+    slai_set_relaxed(&s->used, s->used - (k - refused));
+    return k;
+}
+
 /* Puts one block back; false (and reported) if it is not out. */
 SLA_INLINE bool slai_slab_put(struct slai_span *s, void *p)
 {
-    uint32_t i = slai_slab_index(s, p), word = i / SLAI_WORD_BITS;
-    uint64_t bit = (uint64_t)1 << i % SLAI_WORD_BITS;
-    if (SLA_UNLIKELY(i == SLAI_NO_INDEX)) {
-        slai_misuse("free", p, "not the start of a block", s->size);
-        return false;
-    }
-    if (SLA_UNLIKELY((s->free[word] & bit) != 0)) {
-        slai_misuse("free", p, "block already free", s->size);
-        return false;
-    }
-    s->free[word] |= bit;
-    if (word < s->hint)
-        s->hint = (uint16_t)word;
-    slai_set_relaxed(&s->used, s->used - 1);
-    return true;
+    uint32_t used = s->used;
+    (void)slai_slab_put_run(s, &p, 1);
+    return s->used != used;
 }
 
 #endif

@@ -415,7 +415,7 @@ static const struct misdeed {
     {"remote then local", remote_then_local, 16, "free", TWICE},
     {"remote then local", remote_then_local, 64, "free", TWICE},
     {"remote then local", remote_then_local, 5000, "free", TWICE},
-    {"large twice", large_twice, 40000, "free", LARGE_TWICE},
+    {"large twice", large_twice, 70000, "free", LARGE_TWICE},
     {"large twice", large_twice, 100000, "free", LARGE_TWICE},
     {"large twice", large_twice, 5000000, "free", LARGE_TWICE},
     {"large twice", large_twice, 100000000, "free", LARGE_TWICE},
