@@ -27,22 +27,28 @@ void *slai_malloc_medium(size_t size)
     return slai_pop(tc, tc->map.medium[(size + 127) / 128], size);
 }
 
-void slai_arrive(void)
+static SLA_NOINLINE void arrive_first(void)
 {
     int saved = errno; /* a cache or its hook refused is no failure: there is the shared one */
-    slai_fork_watch();
-    if (SLA_LIKELY(slai_has_cache(slai_tcache)))
-        return;
     slai_init();
     (void)slai_cache_get();
     errno = saved;
 }
 
+SLA_INLINE void arrive(void)
+{
+    slai_fork_watch();
+    if (SLA_UNLIKELY(!slai_has_cache(slai_tcache)))
+        arrive_first();
+}
+
+void slai_arrive(void) { arrive(); }
+
 /* The calling thread's cache; the shared one, locked, for a thread that has none. NULL: no memory. */
 static struct slai_tcache *enter(void)
 {
     struct slai_tcache *tc;
-    slai_arrive();
+    arrive();
     tc = slai_tcache;
     return SLA_LIKELY(slai_has_cache(tc)) ? tc : slai_shared_lock();
 }
@@ -98,7 +104,7 @@ void slai_free_as(void *p, const char *call)
     unsigned class;
     if (p == NULL)
         return;
-    slai_arrive(); /* misuse may be the program's first call, and options say what comes of it */
+    arrive(); /* misuse may be the program's first call, and options say what comes of it */
     class = slai_class_byte(p) / 2;
     if (class != 0)
         free_small(p, class, call);

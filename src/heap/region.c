@@ -47,7 +47,7 @@ struct slai_region *slai_region_of_span(const struct slai_span *s)
     return NULL;
 }
 
-uint8_t slai_class_byte(const void *p)
+uint8_t slai_class_byte_far(const void *p)
 {
     struct slai_region *r = slai_region_of(p);
     return r != NULL ? slai_load_relaxed((uint8_t *)r->base + slai_page_number(r, p)) : 0;

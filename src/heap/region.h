@@ -140,7 +140,15 @@ SLA_INLINE struct slai_span *slai_slab_of(const void *p)
 }
 
 /* Scaled class of p's page in any region: 0 for all that is no slab, foreign addresses too. */
-uint8_t slai_class_byte(const void *p);
+uint8_t slai_class_byte_far(const void *p);
+SLA_INLINE uint8_t slai_class_byte(const void *p)
+{
+    const char *base = slai_load_settled(&slai_window.base);
+    size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
+    if (SLA_LIKELY(page < slai_load_settled(&slai_window.pages)))
+        return slai_load_relaxed((const uint8_t *)base + page);
+    return slai_class_byte_far(p);
+}
 
 /* Writes the class map for a slab's pages. */
 void slai_class_mark(const struct slai_span *s, uint8_t scaled);
