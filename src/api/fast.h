@@ -28,9 +28,8 @@ SLA_INLINE void *slai_malloc(size_t size)
     return slai_pop(tc, tc->map.small[(size + 7) / 8], size);
 }
 
-SLA_INLINE void slai_push(struct slai_tcache *tc, size_t scaled, void *p)
+SLA_INLINE void slai_push(struct slai_stack *stack, void *p)
 {
-    struct slai_stack *stack = slai_stack_of(tc, scaled);
     void **top = stack->top;
     if (SLA_UNLIKELY(top == stack->limit || *top == p)) {
         slai_free_slow(p); /* full (class 0 always is), or freed twice in a row */
@@ -48,7 +47,7 @@ SLA_INLINE void slai_free(void *p)
         slai_free_slow(p); /* NULL, foreign, or in a further region */
         return;
     }
-    slai_push(slai_tcache, (unsigned char)base[page], p);
+    slai_push(slai_stack_of(slai_tcache, (unsigned char)base[page]), p);
 }
 
 #endif

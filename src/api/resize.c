@@ -42,20 +42,22 @@ void *slai_calloc(size_t count, size_t size)
     return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
 }
 
-/* p's scaled class by one look at the class map; 0: no slab's block, or in a further region. */
-SLA_INLINE size_t class_byte(const void *p)
+/* The class of p's page by one look at the class map, class 0 where there is no slab. NULL: p is not in the window. */
+SLA_INLINE const struct slai_class *look_up(const void *p, size_t *scaled)
 {
     const char *base = slai_load_settled(&slai_window.base);
     size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
     if (SLA_UNLIKELY(page >= slai_load_settled(&slai_window.pages)))
-        return 0;
-    return slai_load_relaxed((const uint8_t *)base + page);
+        return NULL;
+    *scaled = slai_load_relaxed((const uint8_t *)base + page);
+    return (const void *)((const char *)slai_classes + *scaled * (sizeof(struct slai_class) / 2));
 }
 
 SLA_INLINE size_t block_size(const void *p, const char *call)
 {
-    size_t scaled = class_byte(p);
-    return SLA_LIKELY(scaled != 0) ? slai_class_size((unsigned)scaled / 2) : slai_size_of(p, call);
+    size_t scaled;
+    const struct slai_class *class = look_up(p, &scaled);
+    return SLA_LIKELY(class != NULL && class->size != 0) ? class->size : slai_size_of(p, call);
 }
 
 /* There is no memory for a new block, but the old one will do if it was to shrink. */
@@ -101,26 +103,53 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
     return q;
 }
 
-static SLA_NOINLINE void *realloc_small(void *p, size_t scaled, size_t size)
+/* As below, where no block is at hand, or not even a cache. */
+static SLA_NOINLINE void *move_slowly(void *p, size_t size, size_t want, size_t old)
 {
-    size_t old = slai_class_size((unsigned)scaled / 2);
-    void *q = slai_malloc(size);
+    void *q = slai_malloc(want);
+    if (q == NULL && want > size)
+        q = slai_malloc(size);
     if (SLA_UNLIKELY(q == NULL))
         return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);
-    slai_push(slai_tcache, scaled, p);
+    slai_free(p);
+    return q;
+}
+
+/*
+ * From one small block to another.  A block that outgrew its class by less than an eighth is taken to grow on in
+ * small steps: it gets a sixteenth more, which about halves the copies.  One that doubles gets what it asks for.
+ */
+static SLA_NOINLINE void *realloc_small(void *p, const struct slai_class *class, size_t scaled, size_t size)
+{
+    struct slai_tcache *tc = slai_tcache;
+    struct slai_stack *from = slai_stack_of(tc, scaled), *to;
+    size_t old = class->size;
+    size_t want = size - old < old / 8 ? size + size / 16 : size;
+    void *q;
+    to = slai_stack_of(tc, want <= SLAI_SMALL_MAX ? tc->map.small[(want + 7) / 8] : tc->map.medium[(want + 127) / 128]);
+    q = *to->top;
+    if (SLA_UNLIKELY(q == NULL))
+        return move_slowly(p, size, want, old);
+    slai_forget_registers();
+    to->top--;
+    q = memcpy(q, p, old < size ? old : size);
+    slai_push(from, p);
     return q;
 }
 
 void *slai_realloc(void *p, size_t size)
 {
-    size_t scaled = class_byte(p), old = slai_class_size((unsigned)scaled / 2);
-    /* In place while the block fits and is at least half used. No block (class 0) has size 0. */
-    if (size <= old && size >= old / 2 && SLA_LIKELY(scaled != 0))
+    size_t scaled;
+    const struct slai_class *class = look_up(p, &scaled);
+    if (SLA_UNLIKELY(class == NULL))
+        return realloc_other(p, size);
+    /* In place while the block fits and is at least half used. */
+    if (SLA_LIKELY(size <= class->size && size >= class->keep))
         return p;
     if (SLA_UNLIKELY(scaled == 0 || size - 1 >= SLAI_PAGES_FROM))
         return realloc_other(p, size);
-    return realloc_small(p, scaled, size);
+    return realloc_small(p, class, scaled, size);
 }
 
 void *slai_reallocarray(void *p, size_t count, size_t size)

@@ -41,7 +41,8 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
 #define CAPACITY(size) ((uint32_t)((PAGES(size) << SLAI_PAGE_SHIFT) / (size)))
 #define CLASS(c) \
     { \
-        .size = SIZE_OF(c), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + SIZE_OF(c) - 1) / SIZE_OF(c)), \
+        .size = SIZE_OF(c), .keep = SIZE_OF(c) / 2, \
+        .reciprocal = (uint32_t)((((uint64_t)1 << 32) + SIZE_OF(c) - 1) / SIZE_OF(c)), \
         .capacity = CAPACITY(SIZE_OF(c)), .words = (CAPACITY(SIZE_OF(c)) + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS, \
         .pages = PAGES(SIZE_OF(c)), .limit_first = CLAMP(FIRST_BYTES / SIZE_OF(c), FIRST_MIN, FIRST_MAX), \
         .limit_max = CLAMP(MOST_BYTES / SIZE_OF(c), MOST_MIN, MOST_MAX), \
@@ -56,7 +57,7 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
         EIGHT(f, n + 48u), EIGHT(f, n + 56u)
 
 const struct slai_class slai_classes[] = {
-    {.size = 0}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), EIGHT(CLASS, 72u), TWO(CLASS, 80u),
+    {.size = 0, .keep = 1}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), EIGHT(CLASS, 72u), TWO(CLASS, 80u),
 };
 _Static_assert(SLA_ARRAY_LEN(slai_classes) == SLAI_CLASSES, "a line for each class");
 

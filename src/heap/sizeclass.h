@@ -17,9 +17,10 @@
 /* Above this calloc and realloc take whole pages all the same: they may read as zero, and they grow in place. */
 #define SLAI_PAGES_FROM ((size_t)32768)
 
-/* Everything a slab or a stack of the class needs to know; constant. */
+/* Everything a slab or a stack of the class needs to know; constant. 32 bytes: its place is found by a shift. */
 struct slai_class {
-    uint32_t size;
+    size_t size;
+    size_t keep;          /* realloc leaves a block where it is for sizes from here; class 0: more than its size */
     uint32_t reciprocal;  /* index of a block = offset * reciprocal >> 32, exact for block starts */
     uint32_t capacity;    /* blocks in a slab */
     uint16_t words;       /* 64-bit words in a bitmap of the slab */
@@ -45,6 +46,6 @@ unsigned slai_class_of(size_t size);
 unsigned slai_class_aligned(size_t size, size_t align);
 
 /* Blocks lie at multiples of their size from a page's start. */
-SLA_INLINE uint32_t slai_class_size(unsigned c) { return slai_classes[c].size; }
+SLA_INLINE uint32_t slai_class_size(unsigned c) { return (uint32_t)slai_classes[c].size; }
 
 #endif

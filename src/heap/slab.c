@@ -21,7 +21,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
     free[k->words - 1] = slai_low_mask(k->capacity - (k->words - 1u) * SLAI_WORD_BITS);
     s->class = (uint8_t)class;
     s->place = SLAI_NOWHERE;
-    s->size = k->size;
+    s->size = (uint32_t)k->size;
     s->recip = k->reciprocal;
     s->words = k->words;
     s->capacity = (uint16_t)k->capacity;

@@ -79,6 +79,7 @@ START_TEST(geometry)
     ck_assert_uint_gt((size_t)(k->capacity + 1) * k->size, bytes);
     ck_assert_uint_ge(k->words * 64u, k->capacity);
     ck_assert_uint_lt((k->words - 1) * 64u, k->capacity);
+    ck_assert_uint_eq(k->keep, k->size / 2);
     /* What is left at a slab's end counts as waste too. */
     ck_assert_uint_le((bytes - (size_t)k->capacity * k->size) * 8, bytes);
     ck_assert_uint_ge(k->limit_first, 1);
@@ -94,7 +95,7 @@ START_TEST(index_is_exact)
     struct slai_span span;
     memset(&span, 0, sizeof(span));
     span.start = at_all;
-    span.size = k->size;
+    span.size = (uint32_t)k->size;
     span.recip = k->reciprocal;
     span.capacity = (uint16_t)k->capacity;
     size_t bytes = (size_t)k->pages << SLAI_PAGE_SHIFT;
@@ -103,7 +104,7 @@ START_TEST(index_is_exact)
         bool is_start = offset % k->size == 0 && offset / k->size < k->capacity;
         uint32_t want = is_start ? (uint32_t)(offset / k->size) : SLAI_NO_INDEX;
         if (slai_slab_index(&span, p) != want) /* an assertion each would take long */
-            ck_abort_msg("class of %u: offset %zu", k->size, offset);
+            ck_abort_msg("class of %zu: offset %zu", k->size, offset);
     }
 }
 END_TEST
