@@ -47,28 +47,32 @@ static void move(struct slai_tcache *tc, struct slai_span *s, enum slai_place pl
 }
 
 /* Files an own slab by what is in it. An empty one is kept only while the class has no other to take from. */
-static void settle(struct slai_tcache *tc, struct slai_span *s)
+static SLA_NOINLINE void refile(struct slai_tcache *tc, struct slai_span *s)
 {
     struct slai_bin *bin = &tc->bins[s->class];
-    bool other;
-    if (SLA_LIKELY(s->place == SLAI_PARTIAL && !slai_slab_empty(s))) {
-        slai_slab_touch(s);
-        return;
-    }
-    other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
+    bool other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
     if (slai_slab_empty(s) && other) {
         move(tc, s, SLAI_NOWHERE);
         slai_slab_destroy(s);
     } else {
-        slai_slab_touch(s);
         move(tc, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
     }
 }
 
+/* To be called when blocks came back to an own slab; mostly it stays where it is. */
+SLA_INLINE void settle(struct slai_tcache *tc, struct slai_span *s)
+{
+    slai_slab_touch(s);
+    if (SLA_UNLIKELY(s->place != SLAI_PARTIAL || slai_slab_empty(s)))
+        refile(tc, s);
+}
+
+static void settle_drained(struct slai_tcache *tc, struct slai_span *s) { settle(tc, s); }
+
 void slai_cache_drain(struct slai_tcache *tc)
 {
     if (SLA_UNLIKELY(slai_load_relaxed(&tc->inbox) != NULL))
-        slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, NULL), settle);
+        slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, NULL), settle_drained);
 }
 
 /* A class that saw no slow path since the last sweep gives back half of what it keeps, and of its limit. */

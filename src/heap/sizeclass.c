@@ -11,7 +11,7 @@
 #define FIRST_MIN 1u
 #define FIRST_MAX 31u
 #define MOST_BYTES 65536u
-#define MOST_MIN 8u
+#define MOST_MIN 12u
 #define MOST_MAX 1023u
 #define SLAB_MIN_BLOCKS 8u
 

@@ -68,31 +68,31 @@ SLA_COLD void slai_slab_refuse(const struct slai_span *s, const void *p);
 SLA_INLINE uint32_t slai_slab_put_run(struct slai_span *s, void *const *blocks, uint32_t n)
 {
     const char *start = s->start;
-    uint64_t *free = s->free;
-    uint32_t size = s->size, recip = s->recip, hint = s->hint, k = 0, refused = 0;
-    size_t end = (size_t)s->capacity * size, offset = (size_t)((const char *)blocks[0] - start);
+    uint64_t *free = s->free, size = s->size, recip = s->recip, hint = s->hint;
+    uint64_t end = s->capacity * size, offset = (uintptr_t)blocks[0] - (uintptr_t)start;
+    void *const *b = blocks, *const *stop = blocks + n;
+    uint32_t refused = 0;
     if (SLA_UNLIKELY(offset >= end)) {
         slai_slab_refuse(s, blocks[0]);
         return 1;
     }
     do {
-        uint32_t i = (uint32_t)(offset * recip >> 32), word = i / SLAI_WORD_BITS;
+        uint64_t i = offset * recip >> 32, word = i / SLAI_WORD_BITS;
         uint64_t bits = free[word], bit = (uint64_t)1 << i % SLAI_WORD_BITS;
-        if (SLA_UNLIKELY((size_t)i * size != offset || (bits & bit) != 0)) {
-            slai_slab_refuse(s, blocks[k]);
+        if (SLA_UNLIKELY(i * size != offset || (bits & bit) != 0)) {
+            slai_slab_refuse(s, *b);
             refused++;
         } else {
             free[word] = bits | bit;
-            if (word < hint)
-                hint = word;
+            hint = word < hint ? word : hint;
         }
-        if (++k == n)
+        if (++b == stop)
             break;
-        offset = (size_t)((const char *)blocks[k] - start);
+        offset = (uintptr_t)*b - (uintptr_t)start;
     } while (offset < end);
     s->hint = (uint16_t)hint;
-    slai_set_relaxed(&s->used, s->used - (k - refused));
-    return k;
+    slai_set_relaxed(&s->used, s->used - ((uint32_t)(b - blocks) - refused));
+    return (uint32_t)(b - blocks);
 }
 
 /* Puts one block back; false (and reported) if it is not out. */
