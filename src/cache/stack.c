@@ -306,8 +306,7 @@ static uint32_t surplus(struct slai_tcache *tc, unsigned class)
     uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), half = (limit + 1) / 2, some = limit / 16;
     if (bin->refilled == 0)
         return half < BATCH_MAX ? half : BATCH_MAX;
-    if (bin->batch >= 2 * BATCH_LEAST)
-        bin->batch /= 2;
+    bin->batch = bin->batch / 2 > BATCH_LEAST ? bin->batch / 2 : BATCH_LEAST;
     bin->calm = CALM;
     return some > 0 ? some : 1;
 }

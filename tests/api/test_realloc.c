@@ -117,6 +117,29 @@ START_TEST(same_class_stays_in_place)
 }
 END_TEST
 
+/* Room is left for a block that grows in small steps, and not for one that doubles. */
+START_TEST(room_for_small_steps_alone)
+{
+    static const size_t places[] = {512, 1000, 3000, 10000, 20000};
+    size_t full = sla_good_size(places[_i]);
+    unsigned char *block = sla_malloc(full);
+    support_fill(block, full, 5);
+    block = sla_realloc(block, full + 1);
+    ck_assert_uint_ge(sla_usable_size(block), full + full / 16);
+    ck_assert_uint_le(sla_usable_size(block), full + full / 3);
+    ck_assert(support_matches(block, full & ~(size_t)7, 5));
+    sla_free(block);
+    block = sla_malloc(full);
+    block = sla_realloc(block, full + full / 8);
+    ck_assert_uint_eq(sla_usable_size(block), sla_good_size(full + full / 8));
+    sla_free(block);
+    block = sla_malloc(full / 2);
+    block = sla_realloc(block, full);
+    ck_assert_uint_eq(sla_usable_size(block), full);
+    sla_free(block);
+}
+END_TEST
+
 START_TEST(shrinking_gives_memory_back)
 {
     unsigned char *block = sla_malloc(32 * MIB);
@@ -185,6 +208,7 @@ int main(void)
     tcase_add_loop_test(tc, many_grow_in_turn, 0, 4);
     tcase_add_loop_test(tc, same_class_stays_in_place, 0, 8);
     tcase_add_test(tc, shrinking_gives_memory_back);
+    tcase_add_loop_test(tc, room_for_small_steps_alone, 0, 5);
     tcase_add_test(tc, huge_growth_keeps_footprint);
     tcase_add_test(tc, zero_size_frees);
     suite_add_tcase(suite, tc);

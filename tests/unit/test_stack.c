@@ -228,6 +228,65 @@ START_TEST(one_way)
 }
 END_TEST
 
+/* Demand that swings by a little less than the limit soon needs no slow path. */
+static void *swing(void *arg)
+{
+    struct slai_tcache *tc = slai_cache_get();
+    unsigned c = *(unsigned *)arg;
+    uint32_t n = slai_classes[c].limit_max * 39u / 40, events = 0;
+    for (int round = 0; round < 50; round++) {
+        if (round == 40)
+            events = tc->events;
+        for (uint32_t i = 0; i < n; i++)
+            UNIT_EXPECT((blocks[i] = sla_malloc(slai_class_size(c))) != NULL);
+        for (uint32_t i = n; i-- > 0;)
+            sla_free(blocks[i]);
+    }
+    UNIT_EXPECT(tc->events == events);
+    UNIT_EXPECT_SOUND();
+    return NULL;
+}
+
+START_TEST(swing_soon_fits)
+{
+    static const size_t sizes[] = {16, 64, 100, 1000, 5000, 20000, 65536};
+    unsigned c = slai_class_of(sizes[_i]);
+    unit_in_thread(swing, &c);
+}
+END_TEST
+
+/* After a flush that followed a refill the next batch is smaller, and as it is for some refills. */
+static void *batch_adapts(void *arg)
+{
+    struct slai_tcache *tc = slai_cache_get();
+    unsigned c = slai_class_of(64);
+    struct slai_bin *bin = &tc->bins[c];
+    (void)arg;
+    tc->budget = 0;
+    for (size_t i = 0; i < 60; i++)
+        blocks[i] = sla_malloc(64);
+    uint32_t batch = bin->batch;
+    UNIT_EXPECT(batch >= 16 && bin->calm == 0);
+    for (size_t i = 0; i < 50; i++)
+        sla_free(blocks[i]);
+    UNIT_EXPECT(bin->batch == batch / 2 && bin->refilled == 0 && bin->calm > 0);
+    for (unsigned calm = bin->calm; calm > 0; calm--) {
+        slai_stack_flush(tc, c, slai_stack_count(tc, c));
+        sla_free(slai_stack_refill(tc, c));
+        UNIT_EXPECT(bin->batch == batch / 2);
+    }
+    slai_stack_flush(tc, c, slai_stack_count(tc, c));
+    sla_free(slai_stack_refill(tc, c));
+    UNIT_EXPECT(bin->batch == batch / 2 * 2);
+    for (size_t i = 50; i < 60; i++)
+        sla_free(blocks[i]);
+    UNIT_EXPECT_SOUND();
+    return NULL;
+}
+
+START_TEST(batch) { unit_in_thread(batch_adapts, NULL); }
+END_TEST
+
 /* --- the sweep --- */
 
 static void *idle_class_is_swept(void *arg)
@@ -415,6 +474,8 @@ int main(void)
     tcase_add_loop_test(tc, class_by_class, 0, 4 * (SLAI_CLASSES - 1));
     tcase_add_loop_test(tc, budget, 0, 3);
     tcase_add_test(tc, one_way);
+    tcase_add_loop_test(tc, swing_soon_fits, 0, 7);
+    tcase_add_test(tc, batch);
     tcase_add_test(tc, sweep);
     tcase_add_test(tc, purging_is_seen_to);
     tcase_add_loop_test(tc, refill_without_memory, 0, 6);
