@@ -20,6 +20,7 @@ AM_TESTS_ENVIRONMENT = \
 	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT-120}; export CK_DEFAULT_TIMEOUT; \
 	SLABALLOC_SANITIZER='$(SLA_SANITIZER)'; export SLABALLOC_SANITIZER; \
 	SLABALLOC_DEBUG='$(SLA_DEBUG)'; export SLABALLOC_DEBUG; \
+	SLABALLOC_CFLAGS='$(LIB_CFLAGS) $(CFLAGS)'; export SLABALLOC_CFLAGS; \
 	SLABALLOC_VERSION='$(PACKAGE_VERSION)'; export SLABALLOC_VERSION; \
 	SLABALLOC_RUN='$(abs_top_builddir)/slaballoc-run'; export SLABALLOC_RUN; \
 	SLABALLOC_BENCH='$(abs_top_builddir)/slaballoc-bench$(EXEEXT)'; export SLABALLOC_BENCH; \
@@ -117,8 +118,11 @@ preload_tests = \
 	%D%/preload/trace.sh
 TESTS += $(structure_tests)
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
+# Ceilings of the drop-in's cost.
+cost_tests = %D%/cost/instructions.sh
+EXTRA_DIST += $(cost_tests) %D%/cost/patterns.c
 if PRELOAD_SHARED
-TESTS += $(preload_tests)
+TESTS += $(preload_tests) $(cost_tests)
 endif
 # What those read besides themselves.
 preload_files = \
