@@ -57,14 +57,15 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
         EIGHT(f, n + 48u), EIGHT(f, n + 56u)
 
 const struct slai_class slai_classes[] = {
-    {.size = 0, .keep = 1}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u), EIGHT(CLASS, 72u), TWO(CLASS, 80u),
+    {.size = 0, .keep = 1}, CLASS(1u), TWO(CLASS, 2u), TWO(CLASS, 4u), TWO(CLASS, 6u), MANY(CLASS, 8u),
+    EIGHT(CLASS, 72u), TWO(CLASS, 80u),
 };
 _Static_assert(SLA_ARRAY_LEN(slai_classes) == SLAI_CLASSES, "a line for each class");
 
 const struct slai_size_map slai_size_map = {
     {MANY(SMALL, 0u), MANY(SMALL, 64u), SMALL(128u)},
-    {MANY(MEDIUM, 0u), MANY(MEDIUM, 64u), MANY(MEDIUM, 128u), MANY(MEDIUM, 192u), MANY(MEDIUM, 256u), MANY(MEDIUM, 320u),
-     MANY(MEDIUM, 384u), MANY(MEDIUM, 448u), MEDIUM(512u)},
+    {MANY(MEDIUM, 0u), MANY(MEDIUM, 64u), MANY(MEDIUM, 128u), MANY(MEDIUM, 192u), MANY(MEDIUM, 256u),
+     MANY(MEDIUM, 320u), MANY(MEDIUM, 384u), MANY(MEDIUM, 448u), MEDIUM(512u)},
 };
 _Static_assert(SLAI_SMALL_MAX == 128 * 8 && SLAI_MEDIUM_MAX == 512 * 128, "an entry for each step");
 
