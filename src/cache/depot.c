@@ -1,5 +1,6 @@
 #include "cache/depot.h"
 
+#include "cache/thread.h"
 #include "os/lock.h"
 
 struct depot {
@@ -42,10 +43,11 @@ static void move(struct depot *d, struct slai_span *s, enum slai_place place)
     s->place = (uint8_t)place;
 }
 
-/* After blocks came back: refiles the slab. True: it is empty, out of the lists, and the caller's to destroy. */
+/* After blocks came back: refiles the slab. True: it is empty, out of the lists, and the caller's to destroy; one is
+   kept for the next thread while there is no other with free blocks. */
 static bool settle(struct depot *d, struct slai_span *s)
 {
-    if (slai_slab_empty(s)) {
+    if (slai_slab_empty(s) && d->ready > (s->place == SLAI_PARTIAL)) {
         move(d, s, SLAI_NOWHERE);
         return true;
     }
@@ -70,6 +72,35 @@ struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
     return s;
 }
 
+uint32_t slai_depot_lend(unsigned class, void **end, uint32_t n)
+{
+    struct depot *d = depot_of(class);
+    struct slai_span *s = NULL;
+    uint32_t lent = 0;
+    slai_lock(&d->lock);
+    if (d->partial.first != NULL) {
+        s = SPAN(d->partial.first);
+    } else {
+        s = slai_slab_create(class, NULL);
+        slai_add_relaxed(&slai_growth.slabs, 1);
+    }
+    if (s != NULL) {
+        lent = slai_slab_take(s, end, n);
+        move(d, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
+    }
+    slai_unlock(&d->lock);
+    return lent;
+}
+
+static void destroy(struct slai_list *empty)
+{
+    while (empty->first != NULL) {
+        struct slai_span *s = SPAN(empty->first);
+        slai_list_remove(empty, &s->link);
+        slai_slab_destroy(s);
+    }
+}
+
 static void take_over(struct depot *d, struct slai_list *from, struct slai_list *empty)
 {
     while (from->first != NULL) {
@@ -92,11 +123,7 @@ void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list
     take_over(d, partial, &empty);
     take_over(d, full, &empty);
     slai_unlock(&d->lock);
-    while (empty.first != NULL) {
-        struct slai_span *s = SPAN(empty.first);
-        slai_list_remove(&empty, &s->link);
-        slai_slab_destroy(s);
-    }
+    destroy(&empty);
 }
 
 bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n)
@@ -137,21 +164,28 @@ size_t slai_depot_ready(unsigned class) { return slai_load_relaxed(&depots[class
 size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes)
 {
     struct depot *d = depot_of(class);
+    struct slai_list empty = {NULL, NULL};
     size_t n = 0;
     if (slai_depot_ready(class) == 0)
         return 0;
     slai_lock(&d->lock);
     for (size_t ready = d->ready; n < most && n < ready; n++) {
-        struct slai_link *l = d->partial.first;
-        slai_list_remove(&d->partial, l); /* the next look begins with another */
-        slai_list_append(&d->partial, l);
-        *bytes += slai_slab_tend(SPAN(l), now, delay);
+        struct slai_span *s = SPAN(d->partial.first);
+        if (slai_slab_empty(s) && slai_slab_rested(s, now, delay)) {
+            move(d, s, SLAI_NOWHERE);
+            slai_list_push(&empty, &s->link);
+            continue;
+        }
+        slai_list_remove(&d->partial, &s->link); /* the next look begins with another */
+        slai_list_append(&d->partial, &s->link);
+        *bytes += slai_slab_tend(s, now, delay);
     }
     slai_unlock(&d->lock);
+    destroy(&empty);
     return n;
 }
 
-SLA_COLD void slai_depot_file(struct slai_span *s)
+void slai_depot_file(struct slai_span *s)
 {
     struct depot *d = depot_of(s->class);
     bool empty;

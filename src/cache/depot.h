@@ -10,6 +10,10 @@
 /* A slab with free blocks, now owned by tc; NULL: none there. */
 struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc);
 
+/* Takes up to n free blocks of a slab that stays the depot's, made if need be, writing end[-1], end[-2], ...; how many.
+   For threads that use little of a class: they share its slabs. Takes the depot's lock, PAGEHEAP, META. */
+uint32_t slai_depot_lend(unsigned class, void **end, uint32_t n);
+
 /* Takes over all slabs of two lists of one class; empty ones go to the page heap. */
 void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list *full);
 
@@ -19,7 +23,8 @@ bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n);
 /* Counts in the remote frees of a slab if the depot holds it; false as above. */
 bool slai_depot_collect(struct slai_span *s);
 
-/* Tends up to `most` of a class's slabs (slai_slab_tend), in turn. Adds to *bytes; how many slabs it saw. */
+/* Tends up to `most` of a class's slabs (slai_slab_tend), in turn; destroys empty ones that have rested.
+   Adds to *bytes; how many slabs it saw. */
 size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes);
 
 /* Slabs with free blocks that the class's depot has, at some moment. */

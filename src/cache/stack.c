@@ -4,6 +4,7 @@
 #include "cache/remote.h"
 #include "heap/meta.h"
 #include "heap/purge.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #define CHUNK 64u           /* blocks flushed together: bounds the stack frame */
 #define BATCH_MAX 128u      /* blocks a refill takes, or an overflow flushes, at most */
 #define BATCH_LEAST 4u      /* blocks a refill takes at least, where there is room */
+#define LEND_MOST 8u        /* blocks that may come at a time from a slab that threads share, */
+#define LEND_LEAST 64u      /* if they have this size: smaller ones would share cache lines */
 #define CALM 4u             /* refills after an overflow for which the batch stays as it is */
 #define POLL_EVERY 64u      /* slow paths between looks at the purge clock */
 #define SWEEP_EVERY 1024u   /* and between sweeps for idle classes */
@@ -120,11 +123,23 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
     s = slai_depot_adopt(class, tc);
     if (s == NULL) {
         s = slai_slab_create(class, tc);
-        tc->crowded |= slai_add_relaxed(&slai_growth, 1) % slai_load_relaxed(&slai_park_every) == 0;
+        slai_add_relaxed(&slai_growth.slabs, 1);
     }
     if (s != NULL)
         move(tc, s, SLAI_PARTIAL);
     return s;
+}
+
+/*
+ * The first blocks of a class come from a slab of the depot where there are several threads: most threads use little of
+ * most classes, and a slab for each would cost a page or more.
+ */
+static uint32_t borrow(const struct slai_bin *bin, unsigned class, void **end, uint32_t n)
+{
+    bool own = bin->partial.first != NULL || bin->full.first != NULL;
+    if (own || n > LEND_MOST || slai_class_size(class) < LEND_LEAST || slai_os_single_threaded())
+        return 0;
+    return slai_depot_lend(class, end, n);
 }
 
 static void *refill(struct slai_tcache *tc, unsigned class)
@@ -148,6 +163,7 @@ static void *refill(struct slai_tcache *tc, unsigned class)
     begin(tc, class);
     /* Filled downwards, so that the lowest block is popped first. */
     w = high = low + want;
+    w -= borrow(bin, class, w, want);
     while (w > low) {
         struct slai_span *s = find_slab(tc, class, w == high);
         if (s == NULL)
@@ -173,7 +189,7 @@ static void *refill(struct slai_tcache *tc, unsigned class)
 static void enter(struct slai_tcache *tc)
 {
     slai_lock(&tc->lock);
-    slai_set_relaxed(&tc->seen, slai_load_relaxed(&slai_growth));
+    slai_set_relaxed(&tc->seen, slai_load_relaxed(&slai_growth.slabs));
     if (SLA_UNLIKELY(tc->parked))
         slai_set_relaxed(&tc->parked, false);
 }
@@ -194,10 +210,8 @@ void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
     void *block = refill_locked(tc, class);
     if (SLA_UNLIKELY(tc != slai_tcache))
         return block;
-    if (SLA_UNLIKELY(tc->crowded)) {
-        tc->crowded = false;
+    if (SLA_UNLIKELY(slai_threads_crowded()))
         slai_threads_park();
-    }
     if (SLA_UNLIKELY(block == NULL)) {
         slai_threads_park_others();
         block = refill_locked(tc, class);

@@ -43,7 +43,7 @@ static long first_budget(void)
 
 #define PARK_LEAST 16   /* slabs, at least 1 MiB */
 #define PARK_A_THREAD 4 /* for each live thread: many that grow together are not asleep */
-size_t slai_growth, slai_park_every = PARK_LEAST;
+struct slai_growth slai_growth = {.every = PARK_LEAST};
 
 /* REQUIRES THREADS. */
 static void count_live(long more)
@@ -51,7 +51,7 @@ static void count_live(long more)
     size_t every;
     threads.count += (size_t)more;
     every = PARK_A_THREAD * threads.count;
-    slai_set_relaxed(&slai_park_every, every > PARK_LEAST ? every : PARK_LEAST);
+    slai_set_relaxed(&slai_growth.every, every > PARK_LEAST ? every : PARK_LEAST);
 }
 
 static struct slai_tcache *make(void)
@@ -193,7 +193,7 @@ static void park(struct slai_tcache *tc)
 static bool asleep(const struct slai_tcache *tc, size_t slabs)
 {
     size_t seen = slai_load_relaxed(&tc->seen);
-    return (ptrdiff_t)(slai_load_relaxed(&slai_growth) - seen) >= (ptrdiff_t)slabs; /* it may just have woken */
+    return (ptrdiff_t)(slai_load_relaxed(&slai_growth.slabs) - seen) >= (ptrdiff_t)slabs; /* it may just have woken */
 }
 
 static void park_all(size_t slabs)
@@ -208,7 +208,13 @@ static void park_all(size_t slabs)
     slai_unlock(&threads.lock);
 }
 
-void slai_threads_park(void) { park_all(slai_load_relaxed(&slai_park_every)); }
+void slai_threads_park(void)
+{
+    size_t searched = slai_load_relaxed(&slai_growth.searched);
+    if (slai_cas_acq_rel(&slai_growth.searched, &searched, slai_load_relaxed(&slai_growth.slabs)))
+        park_all(slai_load_relaxed(&slai_growth.every)); /* else another thread does */
+}
+
 void slai_threads_park_others(void) { park_all(0); }
 
 SLA_COLD void slai_cache_none(void)

@@ -42,7 +42,6 @@ struct slai_tcache {
     /* CACHE: the owner's slow paths, and whoever parks the cache. */
     struct slai_lock lock;
     bool parked;        /* its slabs were handed over since its last slow path */
-    bool crowded;       /* its owner made slabs: time to look for sleepers */
     size_t seen;        /* slai_growth at the owner's last slow path */
     long budget;        /* bytes by which limits may still grow */
     uint32_t events;    /* slow paths taken */
@@ -147,11 +146,20 @@ void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *
  * slabs go to the depot, as at its end, and when it wakes it adopts what it needs.  What is in its stacks stays.
  * Both take THREADS.
  */
-void slai_threads_park(void);        /* those that took no slow path while slai_park_every slabs were made */
+void slai_threads_park(void);        /* those that took no slow path while slai_growth.every slabs were made */
 void slai_threads_park_others(void); /* all but the caller's */
 
-/* Slabs made so far, and how many make a thread look for sleepers, and call one so. */
-extern size_t slai_growth SLA_HIDDEN, slai_park_every SLA_HIDDEN;
+extern struct slai_growth {
+    size_t slabs;    /* made so far; added to by who makes one */
+    size_t searched; /* as many were there when somebody last looked for sleepers */
+    size_t every;    /* so many more, and it is time to look; THREADS */
+} slai_growth SLA_HIDDEN;
+
+SLA_INLINE bool slai_threads_crowded(void)
+{
+    size_t searched = slai_load_relaxed(&slai_growth.searched);
+    return slai_load_relaxed(&slai_growth.slabs) - searched >= slai_load_relaxed(&slai_growth.every);
+}
 
 /* fork: the locks of this file, and the repair of a child where only the calling thread exists. */
 void slai_threads_lock(void);

@@ -167,13 +167,16 @@ size_t slai_slab_purge(struct slai_span *s)
     }
 }
 
-size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
+bool slai_slab_rested(struct slai_span *s, uint64_t now, uint64_t delay)
 {
-    if (s->stamp == SLAI_STAMP_PURGED)
-        return 0;
     if (s->stamp == 0)
         s->stamp = now;
-    if (delay > 0 && (now < s->stamp || now - s->stamp < delay))
+    return delay == 0 || s->stamp == SLAI_STAMP_PURGED || (now >= s->stamp && now - s->stamp >= delay);
+}
+
+size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
+{
+    if (s->stamp == SLAI_STAMP_PURGED || !slai_slab_rested(s, now, delay))
         return 0;
     s->stamp = SLAI_STAMP_PURGED;
     if ((size_t)(s->capacity - s->used) * s->size < slai_os_page())

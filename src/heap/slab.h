@@ -33,6 +33,9 @@ void slai_slab_collect(struct slai_span *s);
 /* Gives the system back the pages that lie under free blocks alone. How many bytes. */
 size_t slai_slab_purge(struct slai_span *s);
 
+/* Did nothing come back to an own slab for `delay` ms? Starts counting if need be. */
+bool slai_slab_rested(struct slai_span *s, uint64_t now, uint64_t delay);
+
 /* Purges an own slab to which nothing came back for `delay` ms; starts counting if need be. How many bytes. */
 size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay);
 

@@ -33,7 +33,17 @@ static struct slai_span *give_one(uint32_t used)
     return s;
 }
 
-/* Puts all blocks from..to of a slab in the depot back; the last one destroys it. */
+/* Lets the depot's slabs rest; the number of pages that empty ones gave back. */
+static size_t rest(void)
+{
+    size_t used = slai_pageheap.used_pages, bytes = 0;
+    slai_depot_tend(CLASS, SIZE_MAX, 1, 0, &bytes);
+    return used - slai_pageheap.used_pages;
+}
+
+static void leave_nothing(void) { (void)rest(); }
+
+/* Puts all blocks from..to of a slab in the depot back. */
 static void put(struct slai_span *s, uint32_t from, uint32_t to)
 {
     void *blocks[64];
@@ -89,6 +99,9 @@ START_TEST(full_slabs_wait_for_a_block)
     slai_depot_give(CLASS, &partial, &full);
     put(s, 0, 3);
     put(s, 4, all);
+    ck_assert_uint_eq(s->place, SLAI_PARTIAL); /* empty, but the only one */
+    unit_sound();
+    ck_assert_uint_eq(rest(), slai_classes[CLASS].pages);
     ck_assert_uint_ne(slai_kind(s), SLAI_KIND_SLAB);
     unit_sound();
 }
@@ -105,6 +118,12 @@ START_TEST(empty_slabs_go_to_the_page_heap)
     ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages);
     unit_sound();
     put(keep, 0, 1);
+    ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages);
+    size_t bytes = 0;
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 100, 50, &bytes), 1);
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 149, 50, &bytes), 1);
+    ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages); /* it rests */
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 150, 50, &bytes), 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used);
 }
 END_TEST
@@ -127,6 +146,7 @@ START_TEST(lists_of_many)
     slai_depot_give(CLASS, &partial, &full);
     for (uint32_t i = 0; i < 6; i++)
         put(s[i], 0, i % 2 != 0 ? all : i + 1);
+    ck_assert_uint_eq(rest(), slai_classes[CLASS].pages); /* of six, one was kept */
     ck_assert_ptr_null(slai_depot_adopt(CLASS, &other));
 }
 END_TEST
@@ -159,8 +179,40 @@ START_TEST(collect_refiles)
     slai_slab_remote(s)[last / 64] |= (uint64_t)1 << last % 64;
     s->remote = 1;
     ck_assert(slai_depot_collect(s));
-    ck_assert_uint_ne(slai_kind(s), SLAI_KIND_SLAB);
+    ck_assert(slai_slab_empty(s));
     unit_sound();
+}
+END_TEST
+
+/* Threads share a slab that stays the depot's. */
+START_TEST(lending)
+{
+    uint32_t all = slai_classes[CLASS].capacity;
+    size_t growth = slai_load_relaxed(&slai_growth.slabs);
+    void *blocks[16];
+    ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 4, 4), 4);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_growth.slabs), growth + 1);
+    struct slai_span *s = slai_slab_of(blocks[0]);
+    ck_assert_ptr_null(s->owner);
+    ck_assert_uint_eq(s->used, 4);
+    ck_assert_ptr_eq(blocks[3], s->start); /* lowest first, as a stack pops them */
+    ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 12, 8), 8);
+    for (uint32_t i = 0; i < 12; i++)
+        ck_assert_ptr_eq(slai_slab_of(blocks[i]), s);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_growth.slabs), growth + 1);
+    unit_sound();
+    /* To its end, where fewer are left than are asked for. */
+    uint32_t lent = 12;
+    while (s->place == SLAI_PARTIAL) {
+        uint32_t n = slai_depot_lend(CLASS, blocks + 16, 8);
+        ck_assert_uint_eq(n, all - lent < 8 ? all - lent : 8);
+        lent += n;
+    }
+    ck_assert_uint_eq(lent, all);
+    ck_assert_uint_eq(s->place, SLAI_FULL);
+    unit_sound();
+    put(s, 0, all);
+    ck_assert(slai_slab_empty(s));
 }
 END_TEST
 
@@ -211,6 +263,7 @@ START_TEST(forgotten_slabs_are_filed_anew)
     unit_sound();
     put(partial, 0, 4);
     put(full, 0, all);
+    (void)rest();
     ck_assert_ptr_null(slai_depot_adopt(CLASS, &other));
 }
 END_TEST
@@ -261,6 +314,7 @@ int main(void)
 {
     Suite *suite = suite_create("depot");
     TCase *tc = unit_case(suite, "depot");
+    tcase_add_checked_fixture(tc, NULL, leave_nothing);
     tcase_add_test(tc, empty_depot);
     tcase_add_test(tc, give_and_adopt);
     tcase_add_test(tc, full_slabs_wait_for_a_block);
@@ -268,6 +322,7 @@ int main(void)
     tcase_add_test(tc, lists_of_many);
     tcase_add_test(tc, owned_slabs_are_not_the_depots);
     tcase_add_test(tc, collect_refiles);
+    tcase_add_test(tc, lending);
     tcase_add_test(tc, misuse_in_the_depot);
     tcase_add_test(tc, locking_all);
     tcase_add_test(tc, forgotten_slabs_are_filed_anew);

@@ -136,6 +136,7 @@ static void *idle_leaves_nothing(void *arg)
 {
     unsigned c = *(unsigned *)arg;
     struct slai_tcache *tc = slai_cache_get();
+    (void)sla_trim(0); /* and what the depot keeps */
     size_t used = slai_pageheap.used_pages, n = slai_classes[c].capacity * (size_t)2 + 3;
     for (size_t i = 0; i < n; i++)
         UNIT_EXPECT((blocks[i] = sla_malloc(slai_class_size(c))) != NULL);
@@ -149,6 +150,7 @@ static void *idle_leaves_nothing(void *arg)
     sla_free(blocks[1]);
     sla_thread_idle();
     UNIT_EXPECT(tc->bins[c].partial.first == NULL && tc->bins[c].full.first == NULL);
+    (void)sla_trim(0);
     UNIT_EXPECT(slai_pageheap.used_pages == used);
     UNIT_EXPECT_SOUND();
     return NULL;
