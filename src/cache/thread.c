@@ -71,7 +71,7 @@ static void renew(struct slai_bin *bin, uint32_t limit)
 {
     bin->room = limit;
     bin->batch = (uint16_t)(limit < 4 ? limit : 4);
-    bin->refilled = bin->idle = bin->calm = 0;
+    bin->refilled = bin->idle = bin->calm = bin->lent = 0;
 }
 
 bool slai_stack_open(struct slai_tcache *tc, unsigned class)
@@ -198,6 +198,8 @@ static bool asleep(const struct slai_tcache *tc, size_t slabs)
 
 static void park_all(size_t slabs)
 {
+    if (slai_in_fork()) /* CACHE locks are not taken around a fork: their holders wait for us, or are gone */
+        return;
     slai_lock(&threads.lock);
     for (struct slai_link *l = threads.live.first; l != NULL; l = l->next) {
         struct slai_tcache *tc = CACHE(l);

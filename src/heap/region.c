@@ -122,8 +122,8 @@ static struct layout layout_of(size_t pages, bool dedicated)
     return l;
 }
 
-/* Where a new region's entry goes. A dropped one's place is for dedicated regions only: the arena reads the others
-   under its own lock. NULL: there are too many. */
+/* Where a new region's entry goes. A dropped one's place is for dedicated regions only: the arena, which has a share in
+   the others, reads them under its own lock. NULL: there are too many. */
 static struct slai_region *vacancy(bool dedicated)
 {
     for (size_t i = 1; dedicated && i < slai_region_count; i++)
@@ -157,13 +157,15 @@ static bool set_up(struct slai_region *fresh, size_t size, size_t need)
     r->data = r->top = r->committed = l.data;
     /* Nobody asks about the header's own pages, but for the last, where coalescing stops. */
     r->spans = (struct slai_span *)(void *)(r->base + l.spans) - (r->data - 1);
-    r->meta_low = r->base + l.meta;
-    r->meta_next = r->meta_ready = r->base + l.spans;
-    if (!r->dedicated) /* the arena's first pages are committed with the descriptors */
-        r->meta_ready = (char *)slai_round_down((uintptr_t)r->meta_next - META_STEP, slai_os_page());
+    char *ready = r->base + l.spans;
+    if (!r->dedicated) { /* the arena's first pages are committed with the descriptors */
+        r->meta_low = r->base + l.meta;
+        r->meta_next = ready;
+        r->meta_ready = ready = (char *)slai_round_down((uintptr_t)ready - META_STEP, slai_os_page());
+    } /* else they stay NULL: the arena looks at them under its own lock, while the place is used again */
     if (r->data + need > r->pages)
         return false;
-    r->spans_committed = (size_t)(r->meta_ready - r->base);
+    r->spans_committed = (size_t)(ready - r->base);
     r->metadata = -(l.spans + slai_round_down(r->data, slai_os_page())); /* of the map what is never written */
     if (!commit_to(r, r->data + need))
         return false;

@@ -36,20 +36,21 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
         slai_set_kind(s + i, SLAI_KIND_INNER);
         s[i].back = (uint32_t)i;
     }
-    slai_set_kind(s, SLAI_KIND_SLAB);
     slai_class_mark(s, (uint8_t)(2 * class));
+    slai_set_kind(s, SLAI_KIND_SLAB); /* last: of a BUSY span a fork child trusts nothing */
     return s;
 }
 
 void slai_slab_destroy(struct slai_span *s)
 {
     slai_assert(s->used == 0 && s->place == SLAI_NOWHERE && slai_load_relaxed(&s->remote) == 0);
+    slai_set_kind(s, SLAI_KIND_BUSY); /* first */
+    slai_fence_release();
     slai_class_mark(s, 0);
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
     }
-    slai_set_kind(s, SLAI_KIND_BUSY);
     slai_meta_give(s->free, bitmap_bytes(&slai_classes[s->class]));
     s->free = NULL;
     slai_pages_give(s);

@@ -18,7 +18,7 @@ static SLA_TLS struct {
 static pthread_t forker;
 static bool forking; /* written by the forker alone, under every lock; read by anyone */
 
-static bool in_fork(void) { return slai_load_acquire(&forking) && pthread_equal(forker, pthread_self()); }
+bool slai_in_fork(void) { return slai_load_acquire(&forking) && pthread_equal(forker, pthread_self()); }
 
 void slai_lock_wait(struct slai_lock *l)
 {
@@ -36,7 +36,7 @@ void slai_lock_wait(struct slai_lock *l)
             if (slai_cas_acquire(&l->state, &s, SLAI_LOCK_AWAITED))
                 return;
         } else if (s == SLAI_LOCK_FORK) {
-            if (in_fork())
+            if (slai_in_fork())
                 return; /* ours already */
             slai_os_wait(&l->state, SLAI_LOCK_FORK);
         } else if (s == SLAI_LOCK_AWAITED || slai_cas_acquire(&l->state, &s, SLAI_LOCK_AWAITED)) {
@@ -85,7 +85,7 @@ void slai_lock_reset(struct slai_lock *l)
 
 void slai_lock_note(const struct slai_lock *l)
 {
-    if (SLA_DEBUG < 2 || in_fork())
+    if (SLA_DEBUG < 2 || slai_in_fork())
         return;
     uint32_t rank = slai_load_relaxed(&l->rank);
     if (rank == SLAI_RANK_NONE)
@@ -100,7 +100,7 @@ void slai_lock_note(const struct slai_lock *l)
 void slai_lock_forget(const struct slai_lock *l)
 {
     unsigned i;
-    if (SLA_DEBUG < 2 || in_fork())
+    if (SLA_DEBUG < 2 || slai_in_fork())
         return;
     for (i = held.count; i > 0 && held.ranks[i - 1] != slai_load_relaxed(&l->rank); i--)
         ;

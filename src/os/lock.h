@@ -38,6 +38,7 @@ struct slai_lock {
  */
 void slai_lock_for_fork(struct slai_lock *l);
 void slai_fork_begin(void);
+bool slai_in_fork(void); /* is the caller a fork handler, between prepare and parent or child? */
 void slai_fork_end(void);
 void slai_unlock_after_fork(struct slai_lock *l); /* in the parent */
 void slai_lock_reset(struct slai_lock *l);        /* in the child */

@@ -42,7 +42,7 @@
 #endif
 
 /*
- * A field written once, before anyone can hold a pointer for which the old value would be wrong.  Either value will
+ * A field written before anyone can hold a pointer for which the old value would be wrong.  Either value will
  * do, so this is a plain load, which compilers fold into the comparison; the sanitizer is told that it is meant.
  */
 #ifdef SLAI_TSAN

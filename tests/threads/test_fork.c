@@ -317,6 +317,14 @@ static void allocate_in_handler(void)
         sla_free(blocks[i]);
     sla_free(kept);
     kept = sla_malloc(100000);
+    /* Enough to make the library look for sleepers, whose slabs it must leave alone now; as must a trim. */
+    static void *many[1500];
+    for (size_t i = 0; i < 1500; i++)
+        CHILD_REQUIRE((many[i] = sla_malloc(1000)) != NULL);
+    if (handled % 2 != 0)
+        (void)sla_trim(0);
+    for (size_t i = 0; i < 1500; i++)
+        sla_free(many[i]);
     handled++;
 }
 
