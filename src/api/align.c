@@ -20,7 +20,7 @@ static void *aligned(size_t align, size_t size)
     if (class != 0)
         return slai_malloc_class(class);
     slai_arrive();
-    return slai_large_take(size, align, &zero);
+    return slai_large(size, align, &zero);
 }
 
 void *slai_aligned_alloc(size_t align, size_t size)

@@ -61,4 +61,7 @@ SLA_INLINE void slai_fork_watch(void)
         slai_fork_init();
 }
 
+/* slai_large_take(), and again with what other threads' caches and the depot could give; after slai_arrive(). */
+void *slai_large(size_t size, size_t align, bool *zero);
+
 #endif

@@ -86,10 +86,12 @@ long sla_maintain(void) SLA_NOEXCEPT
 {
     bool waiting;
     long next;
+    int saved = errno;
     slai_arrive();
     waiting = slai_has_cache(slai_tcache) && slai_idle_due(slai_tcache);
     slai_purge(SLAI_PURGE_DUE, 0);
     next = slai_purge_next();
+    errno = saved;
     return waiting && next < 0 ? slai_option(purge_delay) : next;
 }
 

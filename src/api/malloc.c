@@ -1,12 +1,28 @@
 /* malloc and free: the hot path is api/fast.h, what follows it is here. */
 #include "api/fast.h"
+#include "cache/idle.h"
 #include "heap/large.h"
+#include "heap/pageheap.h"
 
 #include <errno.h>
 #include <slaballoc.h>
 
 void *sla_malloc(size_t size) SLA_NOEXCEPT { return slai_malloc(size); }
 void sla_free(void *p) SLA_NOEXCEPT { slai_free(p); }
+
+void *slai_large(size_t size, size_t align, bool *zero)
+{
+    int saved = errno;
+    size_t pages = slai_load_relaxed(&slai_pageheap.used_pages) + slai_load_relaxed(&slai_pageheap.free_pages[0]);
+    void *p = slai_large_take(size, align, zero);
+    if (SLA_LIKELY(p != NULL) || size >> SLAI_PAGE_SHIFT > pages)
+        return p; /* or more than all there is: in vain */
+    (void)slai_idle_purge_others();
+    p = slai_large_take(size, align, zero);
+    if (p != NULL)
+        errno = saved;
+    return p;
+}
 
 static SLA_NOINLINE void *malloc_large(size_t size)
 {
@@ -16,7 +32,7 @@ static SLA_NOINLINE void *malloc_large(size_t size)
         return NULL;
     }
     slai_arrive();
-    return slai_large_take(size, 1, &zero);
+    return slai_large(size, 1, &zero);
 }
 
 void *slai_malloc_medium(size_t size)

@@ -23,7 +23,7 @@ static SLA_NOINLINE void *calloc_large(size_t size)
         return NULL;
     }
     slai_arrive();
-    p = slai_large_take(size, 1, &zero);
+    p = slai_large(size, 1, &zero);
     if (p != NULL && !zero)
         memset(p, 0, size);
     return p;
@@ -95,7 +95,7 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
         if (q != NULL)
             return q;
     }
-    q = size > SLAI_PAGES_FROM ? slai_large_take(size, 1, &zero) : slai_malloc(size);
+    q = size > SLAI_PAGES_FROM ? slai_large(size, 1, &zero) : slai_malloc(size);
     if (q == NULL)
         return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);
@@ -106,9 +106,12 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
 /* As below, where no block is at hand, or not even a cache. */
 static SLA_NOINLINE void *move_slowly(void *p, size_t size, size_t want, size_t old)
 {
+    int saved = errno;
     void *q = slai_malloc(want);
     if (q == NULL && want > size)
         q = slai_malloc(size);
+    if (q != NULL || size <= old)
+        errno = saved;
     if (SLA_UNLIKELY(q == NULL))
         return kept(p, old, size);
     memcpy(q, p, old < size ? old : size);

@@ -161,7 +161,7 @@ bool slai_depot_collect(struct slai_span *s)
 
 size_t slai_depot_ready(unsigned class) { return slai_load_relaxed(&depots[class].ready); }
 
-size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes)
+size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes, bool *waiting)
 {
     struct depot *d = depot_of(class);
     struct slai_list empty = {NULL, NULL};
@@ -179,6 +179,8 @@ size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay
         slai_list_remove(&d->partial, &s->link); /* the next look begins with another */
         slai_list_append(&d->partial, &s->link);
         *bytes += slai_slab_tend(s, now, delay);
+        if (waiting != NULL)
+            *waiting |= s->stamp != SLAI_STAMP_PURGED;
     }
     slai_unlock(&d->lock);
     destroy(&empty);

@@ -25,7 +25,7 @@ bool slai_depot_collect(struct slai_span *s);
 
 /* Tends up to `most` of a class's slabs (slai_slab_tend), in turn; destroys empty ones that have rested.
    Adds to *bytes; how many slabs it saw. */
-size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes);
+size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes, bool *waiting);
 
 /* Slabs with free blocks that the class's depot has, at some moment. */
 size_t slai_depot_ready(unsigned class);

@@ -40,18 +40,18 @@ void slai_idle_poll(struct slai_tcache *tc)
     tc->looked = now;
     bytes = look_at_own(tc, now, (uint64_t)delay);
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        slai_depot_tend(c, DEPOT_MOST, now, (uint64_t)delay, &bytes);
+        slai_depot_tend(c, DEPOT_MOST, now, (uint64_t)delay, &bytes, NULL);
     slai_purge_count(bytes);
     errno = saved;
 }
 
 /* Every slab of the depot, some at a time. */
-static size_t tend_depot(uint64_t now, uint64_t delay)
+static size_t tend_depot(uint64_t now, uint64_t delay, bool *waiting)
 {
     size_t bytes = 0;
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         for (size_t left = slai_depot_ready(c), n; left > 0; left -= n < left ? n : left) {
-            n = slai_depot_tend(c, DEPOT_MOST, now, delay, &bytes);
+            n = slai_depot_tend(c, DEPOT_MOST, now, delay, &bytes, waiting);
             if (n == 0)
                 break;
         }
@@ -81,7 +81,7 @@ bool slai_idle_due(struct slai_tcache *tc)
     slai_lock(&tc->lock);
     bytes = tend_own(tc, now, (uint64_t)delay, &waiting);
     slai_unlock(&tc->lock);
-    slai_purge_count(bytes + tend_depot(now, (uint64_t)delay));
+    slai_purge_count(bytes + tend_depot(now, (uint64_t)delay, &waiting));
     return waiting;
 }
 
@@ -100,7 +100,7 @@ size_t slai_idle_purge_others(void)
 {
     size_t bytes;
     slai_threads_park_others();
-    bytes = tend_depot(slai_os_clock(), 0);
+    bytes = tend_depot(slai_os_clock(), 0, NULL);
     slai_purge_count(bytes);
     return bytes;
 }

@@ -103,7 +103,7 @@ void slai_span_join(struct slai_span *s)
 void slai_span_free(struct slai_span *s)
 {
     slai_assert_held(&heap.lock);
-    heap.used_pages -= s->pages;
+    slai_set_relaxed(&heap.used_pages, heap.used_pages - s->pages);
     slai_set_kind(s, SLAI_KIND_BUSY);
     s->clean = 0;
     s->stamp = 0;
@@ -222,7 +222,7 @@ static struct slai_span *obtain(size_t pages)
 
 static void count_used(size_t pages)
 {
-    heap.used_pages += pages;
+    slai_set_relaxed(&heap.used_pages, heap.used_pages + pages);
     if (heap.used_pages > heap.peak_pages)
         heap.peak_pages = heap.used_pages;
 }

@@ -41,7 +41,7 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
 #define CAPACITY(size) ((uint32_t)((PAGES(size) << SLAI_PAGE_SHIFT) / (size)))
 #define CLASS(c) \
     { \
-        .size = SIZE_OF(c), .keep = SIZE_OF(c) / 2, \
+        .size = SIZE_OF(c), .keep = (c) == 1 ? 1 : SIZE_OF(c) / 2, \
         .reciprocal = (uint32_t)((((uint64_t)1 << 32) + SIZE_OF(c) - 1) / SIZE_OF(c)), \
         .capacity = CAPACITY(SIZE_OF(c)), .words = (CAPACITY(SIZE_OF(c)) + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS, \
         .pages = PAGES(SIZE_OF(c)), .limit_first = CLAMP(FIRST_BYTES / SIZE_OF(c), FIRST_MIN, FIRST_MAX), \

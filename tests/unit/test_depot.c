@@ -37,7 +37,7 @@ static struct slai_span *give_one(uint32_t used)
 static size_t rest(void)
 {
     size_t used = slai_pageheap.used_pages, bytes = 0;
-    slai_depot_tend(CLASS, SIZE_MAX, 1, 0, &bytes);
+    slai_depot_tend(CLASS, SIZE_MAX, 1, 0, &bytes, NULL);
     return used - slai_pageheap.used_pages;
 }
 
@@ -120,10 +120,10 @@ START_TEST(empty_slabs_go_to_the_page_heap)
     put(keep, 0, 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages);
     size_t bytes = 0;
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 100, 50, &bytes), 1);
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 149, 50, &bytes), 1);
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 100, 50, &bytes, NULL), 1);
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 149, 50, &bytes, NULL), 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages); /* it rests */
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 150, 50, &bytes), 1);
+    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 150, 50, &bytes, NULL), 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used);
 }
 END_TEST

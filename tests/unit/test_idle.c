@@ -10,6 +10,7 @@
 
 #include "cache/depot.h"
 #include "cache/idle.h"
+#include "heap/purge.h"
 #include "os/os.h"
 
 #include <sys/mman.h>
@@ -310,6 +311,27 @@ START_TEST(depot)
 }
 END_TEST
 
+/* What the depot's slabs wait for is told too; and a refusal is no failure of the call. */
+START_TEST(maintain_knows_the_depot)
+{
+    sla_free(sla_malloc(support_size(8)));
+    unit_tidy();
+    slai_conf.purge_delay = 60;
+    unit_in_thread(end_with_most_free, NULL);
+    (void)slai_purge(SLAI_PURGE_ALL, 0);
+    ck_assert_int_eq(sla_maintain(), 60);
+    unit_sleep(100);
+    unit_refuse(SLAI_CALL_PURGE, 1);
+    errno = SENTINEL_ERRNO;
+    (void)sla_maintain();
+    ck_assert_int_eq(errno, SENTINEL_ERRNO);
+    unit_no_faults();
+    ck_assert_int_eq(sla_maintain(), -1);
+    slai_conf.purge_delay = -1;
+    free_rest();
+}
+END_TEST
+
 static struct unit_turn turn;
 
 static void *sleep_on_it(void *unused)
@@ -411,6 +433,7 @@ int main(void)
     tcase_add_test(tc, polled);
     tc = unit_case(suite, "others");
     tcase_add_test(tc, depot);
+    tcase_add_test(tc, maintain_knows_the_depot);
     tcase_add_test(tc, slabs_of_a_sleeper);
     tcase_add_test(tc, trimmed_while_used);
     return support_main(suite);
