@@ -358,8 +358,15 @@ static void *refill_refused(void *arg)
     size_t n = 0;
     unit_refuse(SLAI_CALL_COMMIT, 1);
     unit_refuse(SLAI_CALL_RESERVE, 1);
+    (void)sla_trim(0);
     while (n < HOARD_MAX && (hoard[n] = slai_pages_take(1, 1, SLAI_KIND_BUSY)) != NULL)
         n++;
+    /* What slabs of other threads have left is found before memory counts as out. */
+    void *chain = NULL, *next;
+    while ((next = sla_malloc(slai_class_size(c))) != NULL) {
+        *(void **)next = chain;
+        chain = next;
+    }
     for (int i = 0; i < 3; i++) {
         errno = 0;
         UNIT_EXPECT(slai_stack_refill(tc, c) == NULL && errno == ENOMEM);
@@ -371,6 +378,10 @@ static void *refill_refused(void *arg)
     unit_no_faults();
     while (n > 0)
         slai_pages_give(hoard[--n]);
+    for (; chain != NULL; chain = next) {
+        next = *(void **)chain;
+        sla_free(chain);
+    }
     errno = SENTINEL_ERRNO;
     void *p = sla_malloc(slai_class_size(c));
     UNIT_EXPECT(p != NULL && errno == SENTINEL_ERRNO);
