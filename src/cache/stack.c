@@ -14,7 +14,6 @@
 #define BATCH_MAX 128u      /* blocks a refill takes, or an overflow flushes, at most */
 #define BATCH_LEAST 4u      /* blocks a refill takes at least, where there is room */
 #define LEND_MOST 8u        /* blocks that may come at a time from a slab that threads share, */
-#define LEND_TIMES 3u       /* so often, then the thread wants a slab of its own, */
 #define LEND_LEAST 64u      /* if they have this size: smaller ones would share cache lines */
 #define CALM 4u             /* refills after an overflow for which the batch stays as it is */
 #define POLL_EVERY 64u      /* slow paths between looks at the purge clock */
@@ -90,7 +89,6 @@ static void sweep(struct slai_tcache *tc)
             bin->idle = 1;
             continue;
         }
-        bin->lent = 0;
         if (count > 0)
             slai_stack_flush(tc, c, (count + 1) / 2);
         if (limit > first && count - (count + 1) / 2 <= limit / 2) {
@@ -133,16 +131,14 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
 }
 
 /*
- * The first blocks of a class come from a slab of the depot where there are several threads: most threads use little of
- * most classes, and a slab for each would cost a page or more.
+ * Small batches of a class come from a slab of the depot where there are several threads: most threads use little of
+ * most classes, and a slab for each would cost a page or more. A thread that takes and frees much has larger ones soon.
  */
-static uint32_t borrow(struct slai_bin *bin, unsigned class, void **end, uint32_t n)
+static uint32_t borrow(const struct slai_bin *bin, unsigned class, void **end, uint32_t n)
 {
     bool own = bin->partial.first != NULL || bin->full.first != NULL;
-    if (own || bin->lent >= LEND_TIMES || n > LEND_MOST || slai_class_size(class) < LEND_LEAST ||
-        slai_os_single_threaded())
+    if (own || n > LEND_MOST || slai_class_size(class) < LEND_LEAST || slai_os_single_threaded())
         return 0;
-    bin->lent++;
     return slai_depot_lend(class, end, n);
 }
 

@@ -71,7 +71,7 @@ static void renew(struct slai_bin *bin, uint32_t limit)
 {
     bin->room = limit;
     bin->batch = (uint16_t)(limit < 4 ? limit : 4);
-    bin->refilled = bin->idle = bin->calm = bin->lent = 0;
+    bin->refilled = bin->idle = bin->calm = 0;
 }
 
 bool slai_stack_open(struct slai_tcache *tc, unsigned class)

@@ -31,7 +31,6 @@ struct slai_bin {
     uint8_t idle;      /* sweeps since the last slow path */
     uint32_t held;     /* blocks in the stack after the last slow path, for statistics */
     uint8_t calm;      /* refills before the batch may double again */
-    uint8_t lent;      /* refills that the depot lent, lately */
     struct slai_list partial, full;
 };
 
