@@ -17,22 +17,7 @@ static size_t crowd_size(struct rng *rng)
 
 static void crowd_work(struct worker *worker)
 {
-    size_t count = worker_slots(worker, CROWD_MEAN);
-    struct slot *slots = work_map(count * sizeof(*slots));
-
-    for (size_t i = 0; i < count; i++) {
-        slot_fill(worker, &slots[i], worker_size(worker, crowd_size));
-    }
-    while (worker_more(worker)) {
-        struct slot *slot = &slots[rng_below(&worker->rng, count)];
-        slot_empty(worker, slot);
-        slot_fill(worker, slot, worker_size(worker, crowd_size));
-    }
-    worker_settle(worker, slots_bytes(slots, count));
-    for (size_t i = 0; i < count; i++) {
-        slot_empty(worker, &slots[i]);
-    }
-    work_unmap(slots, count * sizeof(*slots));
+    worker_replace(worker, CROWD_MEAN, crowd_size);
 }
 
 static void crowd_run(const struct params *params, struct outcome *outcome)

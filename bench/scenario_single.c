@@ -9,22 +9,7 @@
 
 static void single_work(struct worker *worker)
 {
-    size_t count = worker_slots(worker, MIXED_MEAN);
-    struct slot *slots = work_map(count * sizeof(*slots));
-
-    for (size_t i = 0; i < count; i++) {
-        slot_fill(worker, &slots[i], worker_size(worker, rng_mixed_size));
-    }
-    while (worker_more(worker)) {
-        struct slot *slot = &slots[rng_below(&worker->rng, count)];
-        slot_empty(worker, slot);
-        slot_fill(worker, slot, worker_size(worker, rng_mixed_size));
-    }
-    worker_settle(worker, slots_bytes(slots, count));
-    for (size_t i = 0; i < count; i++) {
-        slot_empty(worker, &slots[i]);
-    }
-    work_unmap(slots, count * sizeof(*slots));
+    worker_replace(worker, MIXED_MEAN, rng_mixed_size);
 }
 
 static void single_run(const struct params *params, struct outcome *outcome)

@@ -227,4 +227,25 @@ void slot_fill(struct worker *worker, struct slot *slot, size_t size);
 void slot_empty(struct worker *worker, struct slot *slot);
 uint64_t slots_bytes(const struct slot *slots, size_t count);
 
+/* The plain loop: a live set is built, blocks of it are replaced at random, all are freed. Inline for `own`'s sake. */
+static inline void worker_replace(struct worker *worker, size_t mean_size, size_t (*own)(struct rng *rng))
+{
+    size_t count = worker_slots(worker, mean_size);
+    struct slot *slots = work_map(count * sizeof(*slots));
+
+    for (size_t i = 0; i < count; i++) {
+        slot_fill(worker, &slots[i], worker_size(worker, own));
+    }
+    while (worker_more(worker)) {
+        struct slot *slot = &slots[rng_below(&worker->rng, count)];
+        slot_empty(worker, slot);
+        slot_fill(worker, slot, worker_size(worker, own));
+    }
+    worker_settle(worker, slots_bytes(slots, count));
+    for (size_t i = 0; i < count; i++) {
+        slot_empty(worker, &slots[i]);
+    }
+    work_unmap(slots, count * sizeof(*slots));
+}
+
 #endif
