@@ -1,12 +1,12 @@
 /*
- * Fork.  Before it every lock is taken in rank order, so the child finds all
- * that locks protect in order.  What the other threads did without locks is
- * repaired by slai_threads_repair().  The handlers must be registered before
- * there can be a second thread; with one there is nobody to hold a lock or to
- * vanish.  The plain library does it when it is loaded.  The drop-in does it when
- * libc callocs for the first thread that is created (and in any slow path that
- * finds itself in a process of several), so that a small program is spared the
- * pages of libc that this touches.
+ * Fork.  Before it every lock but those of the threads' caches is taken in rank
+ * order, so the child finds all that they protect in order.  What the other
+ * threads did to their own caches and slabs is repaired by slai_threads_repair().
+ * The handlers must be registered before there can be a second thread; with one
+ * there is nobody to hold a lock or to vanish.  The plain library does it when
+ * it is loaded.  The drop-in does it when libc callocs for the first thread that
+ * is created (and in any slow path that finds itself in a process of several),
+ * so that a small program is spared the pages of libc that this touches.
  */
 #include "api/api.h"
 #include "cache/depot.h"

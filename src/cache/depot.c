@@ -75,15 +75,10 @@ struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
 uint32_t slai_depot_lend(unsigned class, void **end, uint32_t n)
 {
     struct depot *d = depot_of(class);
-    struct slai_span *s = NULL;
+    struct slai_span *s;
     uint32_t lent = 0;
     slai_lock(&d->lock);
-    if (d->partial.first != NULL) {
-        s = SPAN(d->partial.first);
-    } else {
-        s = slai_slab_create(class, NULL);
-        slai_add_relaxed(&slai_growth.slabs, 1);
-    }
+    s = d->partial.first != NULL ? SPAN(d->partial.first) : slai_slab_create(class, NULL);
     if (s != NULL) {
         lent = slai_slab_take(s, end, n);
         move(d, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);

@@ -32,10 +32,13 @@ static size_t look_at_own(struct slai_tcache *tc, uint64_t now, uint64_t delay)
 void slai_idle_poll(struct slai_tcache *tc)
 {
     long delay = slai_option(purge_delay);
-    uint64_t now = slai_os_clock();
+    uint64_t now;
     size_t bytes;
     int saved = errno;
-    if (delay < 0 || now - tc->looked < slai_purge_interval(delay))
+    if (delay < 0)
+        return;
+    now = slai_os_clock();
+    if (now - tc->looked < slai_purge_interval(delay))
         return;
     tc->looked = now;
     bytes = look_at_own(tc, now, (uint64_t)delay);

@@ -121,10 +121,8 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
     if (!anew)
         return NULL;
     s = slai_depot_adopt(class, tc);
-    if (s == NULL) {
+    if (s == NULL)
         s = slai_slab_create(class, tc);
-        slai_add_relaxed(&slai_growth.slabs, 1);
-    }
     if (s != NULL)
         move(tc, s, SLAI_PARTIAL);
     return s;
@@ -189,7 +187,7 @@ static void *refill(struct slai_tcache *tc, unsigned class)
 static void enter(struct slai_tcache *tc)
 {
     slai_lock(&tc->lock);
-    slai_set_relaxed(&tc->seen, slai_load_relaxed(&slai_growth.slabs));
+    slai_set_relaxed(&tc->seen, slai_load_relaxed(&slai_slabs_made));
     if (SLA_UNLIKELY(tc->parked))
         slai_set_relaxed(&tc->parked, false);
 }

@@ -193,7 +193,7 @@ static void park(struct slai_tcache *tc)
 static bool asleep(const struct slai_tcache *tc, size_t slabs)
 {
     size_t seen = slai_load_relaxed(&tc->seen);
-    return (ptrdiff_t)(slai_load_relaxed(&slai_growth.slabs) - seen) >= (ptrdiff_t)slabs; /* it may just have woken */
+    return (ptrdiff_t)(slai_load_relaxed(&slai_slabs_made) - seen) >= (ptrdiff_t)slabs; /* it may just have woken */
 }
 
 static void park_all(size_t slabs)
@@ -213,7 +213,7 @@ static void park_all(size_t slabs)
 void slai_threads_park(void)
 {
     size_t searched = slai_load_relaxed(&slai_growth.searched);
-    if (slai_cas_acq_rel(&slai_growth.searched, &searched, slai_load_relaxed(&slai_growth.slabs)))
+    if (slai_cas_acq_rel(&slai_growth.searched, &searched, slai_load_relaxed(&slai_slabs_made)))
         park_all(slai_load_relaxed(&slai_growth.every)); /* else another thread does */
 }
 

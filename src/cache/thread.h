@@ -42,7 +42,7 @@ struct slai_tcache {
     /* CACHE: the owner's slow paths, and whoever parks the cache. */
     struct slai_lock lock;
     bool parked;        /* its slabs were handed over since its last slow path */
-    size_t seen;        /* slai_growth at the owner's last slow path */
+    size_t seen;        /* slai_slabs_made at the owner's last slow path */
     long budget;        /* bytes by which limits may still grow */
     uint32_t events;    /* slow paths taken */
     uint32_t busy;      /* class + 1 whose stack is being rebuilt, 0: none; a fork child must not trust that one */
@@ -150,15 +150,14 @@ void slai_threads_park(void);        /* those that took no slow path while slai_
 void slai_threads_park_others(void); /* all but the caller's */
 
 extern struct slai_growth {
-    size_t slabs;    /* made so far; added to by who makes one */
-    size_t searched; /* as many were there when somebody last looked for sleepers */
+    size_t searched; /* slai_slabs_made when somebody last looked for sleepers */
     size_t every;    /* so many more, and it is time to look; THREADS */
 } slai_growth SLA_HIDDEN;
 
 SLA_INLINE bool slai_threads_crowded(void)
 {
     size_t searched = slai_load_relaxed(&slai_growth.searched);
-    return slai_load_relaxed(&slai_growth.slabs) - searched >= slai_load_relaxed(&slai_growth.every);
+    return slai_load_relaxed(&slai_slabs_made) - searched >= slai_load_relaxed(&slai_growth.every);
 }
 
 /* fork: the locks of this file, and the repair of a child where only the calling thread exists. */

@@ -6,6 +6,8 @@
 
 static size_t bitmap_bytes(const struct slai_class *k) { return 2 * sizeof(uint64_t) * k->words; }
 
+size_t slai_slabs_made;
+
 struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
 {
     const struct slai_class *k = &slai_classes[class];
@@ -37,6 +39,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
         s[i].back = (uint32_t)i;
     }
     slai_class_mark(s, (uint8_t)(2 * class));
+    slai_add_relaxed(&slai_slabs_made, 1);
     slai_set_kind(s, SLAI_KIND_SLAB); /* last: of a BUSY span a fork child trusts nothing */
     return s;
 }

@@ -18,6 +18,9 @@ enum slai_place { SLAI_NOWHERE, SLAI_PARTIAL, SLAI_FULL };
 
 #define SLAI_NO_INDEX UINT32_MAX
 
+/* How many were made so far; a clock of the heap's growth. */
+extern size_t slai_slabs_made SLA_HIDDEN;
+
 /* A new slab, all blocks free, in no list. NULL with ENOMEM. Takes PAGEHEAP, META. */
 struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner);
 

@@ -188,10 +188,10 @@ END_TEST
 START_TEST(lending)
 {
     uint32_t all = slai_classes[CLASS].capacity;
-    size_t growth = slai_load_relaxed(&slai_growth.slabs);
+    size_t growth = slai_load_relaxed(&slai_slabs_made);
     void *blocks[16];
     ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 4, 4), 4);
-    ck_assert_uint_eq(slai_load_relaxed(&slai_growth.slabs), growth + 1);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_slabs_made), growth + 1);
     struct slai_span *s = slai_slab_of(blocks[0]);
     ck_assert_ptr_null(s->owner);
     ck_assert_uint_eq(s->used, 4);
@@ -199,7 +199,7 @@ START_TEST(lending)
     ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 12, 8), 8);
     for (uint32_t i = 0; i < 12; i++)
         ck_assert_ptr_eq(slai_slab_of(blocks[i]), s);
-    ck_assert_uint_eq(slai_load_relaxed(&slai_growth.slabs), growth + 1);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_slabs_made), growth + 1);
     unit_sound();
     /* To its end, where fewer are left than are asked for. */
     uint32_t lent = 12;

@@ -398,28 +398,28 @@ START_TEST(sleepers_lend_their_slabs)
     size_t n = 0;
     sla_thread_idle();
     pthread_t thread = fall_asleep();
-    size_t before = slai_load_relaxed(&slai_growth.slabs);
+    size_t before = slai_load_relaxed(&slai_slabs_made);
     ck_assert_ptr_eq(owner_of(sleeper.blocks[HELD - 1]), sleeper.tc);
     for (size_t i = 1; i < HELD; i += 2)
         sla_free(sleeper.blocks[i]); /* to its inbox */
     sla_thread_idle();
     /* Less than the threshold leaves it alone; growth beyond it does not. */
-    for (; slai_load_relaxed(&slai_growth.slabs) - before < 2 * slai_load_relaxed(&slai_growth.every) + 2; n++) {
+    for (; slai_load_relaxed(&slai_slabs_made) - before < 2 * slai_load_relaxed(&slai_growth.every) + 2; n++) {
         ck_assert_uint_lt(n, ARRAY_LEN(grown));
         ck_assert_ptr_nonnull(grown[n] = sla_malloc(8000));
-        if (slai_load_relaxed(&slai_growth.slabs) - before < 8)
+        if (slai_load_relaxed(&slai_slabs_made) - before < 8)
             ck_assert(!sleeper.tc->parked);
     }
     ck_assert(sleeper.tc->parked);
     ck_assert_ptr_null(slai_load_relaxed(&sleeper.tc->inbox));
     unit_sound();
     /* The blocks that it held are free for us without a new slab. */
-    before = slai_load_relaxed(&slai_growth.slabs);
+    before = slai_load_relaxed(&slai_slabs_made);
     for (size_t i = 1; i < HELD; i += 2) {
         ck_assert_ptr_nonnull(sleeper.blocks[i] = sla_malloc(HELD_SIZE));
         support_fill(sleeper.blocks[i], HELD_SIZE, i);
     }
-    ck_assert_uint_eq(slai_load_relaxed(&slai_growth.slabs), before);
+    ck_assert_uint_eq(slai_load_relaxed(&slai_slabs_made), before);
     ck_assert_ptr_eq(owner_of(sleeper.blocks[HELD - 1]), slai_tcache);
     wake(thread);
     while (n > 0)
