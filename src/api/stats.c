@@ -19,6 +19,7 @@ struct sums {
     sla_stats_t *stats;
     size_t cached[SLAI_CLASSES];
     struct class_sum classes[SLAI_CLASSES];
+    size_t objects_used, objects_all, objects_cached; /* bytes in object caches' slabs: out, in all, in stacks */
 };
 
 /* REQUIRES PAGEHEAP: so a span keeps its length. A slab's counters move on meanwhile. */
@@ -27,10 +28,15 @@ static void add_region(struct sums *sums, const struct slai_region *r)
     for (size_t p = r->data; p < r->top; p += r->spans[p].pages) {
         const struct slai_span *s = &r->spans[p];
         if (slai_kind(s) == SLAI_KIND_SLAB) {
-            struct class_sum *c = &sums->classes[s->class];
             size_t used = slai_load_relaxed(&s->used), remote = slai_load_relaxed(&s->remote);
-            c->slabs++;
-            c->used += used > remote ? used - remote : 0; /* what others freed is free, if not counted in yet */
+            used = used > remote ? used - remote : 0; /* what others freed is free, if not counted in yet */
+            if (slai_class_is_object(s->class)) {
+                sums->objects_used += used * s->size;
+                sums->objects_all += (size_t)s->capacity * s->size;
+            } else {
+                sums->classes[s->class].slabs++;
+                sums->classes[s->class].used += used;
+            }
         }
         slai_assert(s->pages > 0);
     }
@@ -65,6 +71,14 @@ static void add_cache(struct slai_tcache *tc, void *arg)
     sums->stats->threads += tc->live;
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         sums->cached[c] += exact ? slai_stack_count(tc, c) : slai_load_relaxed(&tc->bins[c].held);
+    if (slai_in_fork()) /* CACHE locks are not taken then */
+        return;
+    slai_lock(&tc->lock); /* object classes come and go */
+    for (unsigned c = slai_open_after(tc, SLAI_CLASSES - 1); c != SLAI_NO_CLASS; c = slai_open_after(tc, c)) {
+        size_t n = exact ? slai_stack_count(tc, c) : slai_load_relaxed(&slai_bin_at(tc, c)->held);
+        sums->objects_cached += n * slai_class_size(c);
+    }
+    slai_unlock(&tc->lock);
 }
 
 static void collect(struct sums *sums)
@@ -74,6 +88,7 @@ static void collect(struct sums *sums)
     memset(st, 0, sizeof *st);
     memset(sums->cached, 0, sizeof sums->cached);
     memset(sums->classes, 0, sizeof sums->classes);
+    sums->objects_used = sums->objects_all = sums->objects_cached = 0;
     slai_threads_visit(add_cache, sums);
     add_pages(sums);
     for (unsigned c = 1; c < SLAI_CLASSES; c++) {
@@ -86,7 +101,11 @@ static void collect(struct sums *sums)
         st->slab_free += (all > used ? all - used : 0) * slai_class_size(c);
         sums->cached[c] = cached;
     }
-    st->live += st->large;
+    if (sums->objects_cached > sums->objects_used)
+        sums->objects_cached = sums->objects_used;
+    st->live += sums->objects_used - sums->objects_cached + st->large;
+    st->cached += sums->objects_cached;
+    st->slab_free += sums->objects_all - sums->objects_used;
 }
 
 void slai_stats_collect(sla_stats_t *out)

@@ -3,31 +3,27 @@
 #include "cache/thread.h"
 #include "os/lock.h"
 
-struct depot {
-    struct slai_lock lock;
-    struct slai_list partial, full; /* under the lock */
-    size_t ready;                   /* slabs in partial; looked at without it */
-} __attribute__((aligned(SLA_CACHELINE)));
-
-static SLA_RARE struct depot depots[SLAI_CLASSES];
+static SLA_RARE struct slai_depot depots[SLAI_CLASSES];
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 
 /* The ranks cannot be initialised statically without writing 82 initialisers, so each use makes sure. */
-static struct depot *depot_of(unsigned class)
+struct slai_depot *slai_depot_of(unsigned class)
 {
-    struct depot *d = &depots[class];
+    struct slai_depot *d = &depots[class < SLAI_CLASSES ? class : 0];
+    if (slai_class_is_object(class))
+        d = &SLA_CONTAINER(slai_object_class(class), struct slai_object_depot, kind)->depot;
     if (SLA_DEBUG >= 2 && SLA_UNLIKELY(slai_load_relaxed(&d->lock.rank) == SLAI_RANK_NONE))
         slai_set_relaxed(&d->lock.rank, SLAI_RANK_DEPOT + class);
     return d;
 }
 
-static struct slai_list *list_of(struct depot *d, enum slai_place place)
+static struct slai_list *list_of(struct slai_depot *d, enum slai_place place)
 {
     return place == SLAI_PARTIAL ? &d->partial : &d->full;
 }
 
-static void move(struct depot *d, struct slai_span *s, enum slai_place place)
+static void move(struct slai_depot *d, struct slai_span *s, enum slai_place place)
 {
     slai_assert_held(&d->lock);
     if (s->place == place)
@@ -43,11 +39,13 @@ static void move(struct depot *d, struct slai_span *s, enum slai_place place)
     s->place = (uint8_t)place;
 }
 
+static bool kept(unsigned class) { return (slai_class_at(class)->flags & SLAI_CLASS_KEPT) != 0; }
+
 /* After blocks came back: refiles the slab. True: it is empty, out of the lists, and the caller's to destroy; one is
    kept for the next thread while there is no other with free blocks. */
-static bool settle(struct depot *d, struct slai_span *s)
+static bool settle(struct slai_depot *d, struct slai_span *s)
 {
-    if (slai_slab_empty(s) && d->ready > (s->place == SLAI_PARTIAL)) {
+    if (slai_slab_empty(s) && d->ready > (s->place == SLAI_PARTIAL) && !kept(s->class)) {
         move(d, s, SLAI_NOWHERE);
         return true;
     }
@@ -58,7 +56,7 @@ static bool settle(struct depot *d, struct slai_span *s)
 
 struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
 {
-    struct depot *d = depot_of(class);
+    struct slai_depot *d = slai_depot_of(class);
     struct slai_span *s = NULL;
     if (slai_load_relaxed(&d->ready) == 0)
         return NULL; /* a moment's staleness costs one slab, not correctness */
@@ -74,7 +72,7 @@ struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc)
 
 uint32_t slai_depot_lend(unsigned class, void **end, uint32_t n)
 {
-    struct depot *d = depot_of(class);
+    struct slai_depot *d = slai_depot_of(class);
     struct slai_span *s;
     uint32_t lent = 0;
     slai_lock(&d->lock);
@@ -96,7 +94,7 @@ static void destroy(struct slai_list *empty)
     }
 }
 
-static void take_over(struct depot *d, struct slai_list *from, struct slai_list *empty)
+static void take_over(struct slai_depot *d, struct slai_list *from, struct slai_list *empty)
 {
     while (from->first != NULL) {
         struct slai_span *s = SPAN(from->first);
@@ -110,7 +108,7 @@ static void take_over(struct depot *d, struct slai_list *from, struct slai_list 
 
 void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list *full)
 {
-    struct depot *d = depot_of(class);
+    struct slai_depot *d = slai_depot_of(class);
     struct slai_list empty = {NULL, NULL};
     if (partial->first == NULL && full->first == NULL)
         return;
@@ -123,7 +121,7 @@ void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list
 
 bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n)
 {
-    struct depot *d = depot_of(s->class);
+    struct slai_depot *d = slai_depot_of(s->class);
     bool empty = false, ours;
     slai_lock(&d->lock);
     ours = slai_load_relaxed(&s->owner) == NULL;
@@ -140,7 +138,7 @@ bool slai_depot_put(struct slai_span *s, void *const *blocks, uint32_t n)
 
 bool slai_depot_collect(struct slai_span *s)
 {
-    struct depot *d = depot_of(s->class);
+    struct slai_depot *d = slai_depot_of(s->class);
     bool empty = false, ours;
     slai_lock(&d->lock);
     ours = slai_load_relaxed(&s->owner) == NULL;
@@ -154,14 +152,14 @@ bool slai_depot_collect(struct slai_span *s)
     return ours;
 }
 
-size_t slai_depot_ready(unsigned class) { return slai_load_relaxed(&depots[class].ready); }
+size_t slai_depot_ready(unsigned class) { return slai_load_relaxed(&slai_depot_of(class)->ready); }
 
 size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes, bool *waiting)
 {
-    struct depot *d = depot_of(class);
+    struct slai_depot *d = slai_depot_of(class);
     struct slai_list empty = {NULL, NULL};
     size_t n = 0;
-    if (slai_depot_ready(class) == 0)
+    if (slai_depot_ready(class) == 0 || kept(class))
         return 0;
     slai_lock(&d->lock);
     for (size_t ready = d->ready; n < most && n < ready; n++) {
@@ -182,9 +180,23 @@ size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay
     return n;
 }
 
+struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t delay, bool last)
+{
+    struct slai_depot *d = slai_depot_of(class);
+    struct slai_span *found = NULL;
+    slai_lock(&d->lock);
+    for (struct slai_link *l = d->partial.first; l != NULL && found == NULL && d->ready > !last; l = l->next)
+        if (slai_slab_empty(SPAN(l)) && slai_slab_rested(SPAN(l), now, delay))
+            found = SPAN(l);
+    if (found != NULL)
+        move(d, found, SLAI_NOWHERE);
+    slai_unlock(&d->lock);
+    return found;
+}
+
 void slai_depot_file(struct slai_span *s)
 {
-    struct depot *d = depot_of(s->class);
+    struct slai_depot *d = slai_depot_of(s->class);
     bool empty;
     slai_lock(&d->lock);
     s->place = SLAI_NOWHERE;
@@ -196,20 +208,20 @@ void slai_depot_file(struct slai_span *s)
 
 SLA_COLD void slai_depot_lock_all(void)
 {
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        slai_lock_for_fork(&depot_of(c)->lock);
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
+        slai_lock_for_fork(&slai_depot_of(c)->lock);
 }
 
 SLA_COLD void slai_depot_unlock_all(void)
 {
-    for (unsigned c = SLAI_CLASSES; c-- > 1;)
-        slai_unlock_after_fork(&depot_of(c)->lock);
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
+        slai_unlock_after_fork(&slai_depot_of(c)->lock);
 }
 
 SLA_COLD void slai_depot_reset_all(bool forget)
 {
-    for (unsigned c = SLAI_CLASSES; c-- > 1;) {
-        struct depot *d = depot_of(c);
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c)) {
+        struct slai_depot *d = slai_depot_of(c);
         slai_lock_reset(&d->lock);
         if (forget) {
             d->partial = d->full = (struct slai_list){NULL, NULL};

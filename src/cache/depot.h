@@ -6,6 +6,21 @@
 #define CACHE_DEPOT_H
 
 #include "heap/slab.h"
+#include "os/lock.h"
+
+struct slai_depot {
+    struct slai_lock lock;
+    struct slai_list partial, full; /* under the lock */
+    size_t ready;                   /* slabs in partial; looked at without it */
+} __attribute__((aligned(SLA_CACHELINE)));
+
+/* An object cache's class comes with its depot. */
+struct slai_object_depot {
+    struct slai_object_class kind;
+    struct slai_depot depot;
+};
+
+struct slai_depot *slai_depot_of(unsigned class);
 
 /* A slab with free blocks, now owned by tc; NULL: none there. */
 struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc);
@@ -26,6 +41,10 @@ bool slai_depot_collect(struct slai_span *s);
 /* Tends up to `most` of a class's slabs (slai_slab_tend), in turn; destroys empty ones that have rested.
    Adds to *bytes; how many slabs it saw. */
 size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes, bool *waiting);
+
+/* Takes an empty slab out of the depot, if one has rested for `delay` ms and is not the only one with free blocks,
+   unless `last`. It is in no list then, and the caller's to destroy. NULL: there is none. */
+struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t delay, bool last);
 
 /* Slabs with free blocks that the class's depot has, at some moment. */
 size_t slai_depot_ready(unsigned class);

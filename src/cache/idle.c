@@ -11,21 +11,38 @@
 #define PURGE_MOST 32u  /* and purged: a malloc waits for it */
 #define DEPOT_MOST 32u  /* slabs tended under a depot's lock at a time */
 
+/* The slabs of a class that may be purged; where blocks keep their contents none may. */
+static struct slai_link *first_of(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    return bin != NULL && (slai_class_at(class)->flags & SLAI_CLASS_KEPT) == 0 ? bin->partial.first : NULL;
+}
+
 /* Goes on where the last look ended, at most once around. */
 static size_t look_at_own(struct slai_tcache *tc, uint64_t now, uint64_t delay)
 {
     size_t seen = 0, purged = 0, bytes = 0, more;
-    for (unsigned classes = 0; classes < SLAI_CLASSES && seen < LOOK_MOST && purged < PURGE_MOST; classes++) {
-        struct slai_link *l = tc->look != NULL ? &tc->look->link : tc->bins[tc->look_class].partial.first;
+    unsigned begun = tc->look_class, class = begun;
+    bool around = false;
+    while (seen < LOOK_MOST && purged < PURGE_MOST && !(around && class >= begun)) {
+        struct slai_link *l = tc->look != NULL ? &tc->look->link : first_of(tc, class);
         for (; l != NULL && seen < LOOK_MOST && purged < PURGE_MOST; l = l->next, seen++) {
             more = slai_slab_tend(SPAN(l), now, delay);
             purged += more > 0;
             bytes += more;
         }
         tc->look = l != NULL ? SPAN(l) : NULL;
-        if (l == NULL)
-            tc->look_class = (tc->look_class + 1) % SLAI_CLASSES;
+        if (l != NULL)
+            break;
+        class = slai_open_after(tc, class);
+        if (class == SLAI_NO_CLASS) {
+            if (around)
+                break;
+            around = true;
+            class = 0;
+        }
     }
+    tc->look_class = class != SLAI_NO_CLASS ? class : 0;
     return bytes;
 }
 
@@ -42,7 +59,7 @@ void slai_idle_poll(struct slai_tcache *tc)
         return;
     tc->looked = now;
     bytes = look_at_own(tc, now, (uint64_t)delay);
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
         slai_depot_tend(c, DEPOT_MOST, now, (uint64_t)delay, &bytes, NULL);
     slai_purge_count(bytes);
     errno = saved;
@@ -52,7 +69,7 @@ void slai_idle_poll(struct slai_tcache *tc)
 static size_t tend_depot(uint64_t now, uint64_t delay, bool *waiting)
 {
     size_t bytes = 0;
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
         for (size_t left = slai_depot_ready(c), n; left > 0; left -= n < left ? n : left) {
             n = slai_depot_tend(c, DEPOT_MOST, now, delay, &bytes, waiting);
             if (n == 0)
@@ -64,8 +81,8 @@ static size_t tend_depot(uint64_t now, uint64_t delay, bool *waiting)
 static size_t tend_own(struct slai_tcache *tc, uint64_t now, uint64_t delay, bool *waiting)
 {
     size_t bytes = 0;
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        for (struct slai_link *l = tc->bins[c].partial.first; l != NULL; l = l->next) {
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c))
+        for (struct slai_link *l = first_of(tc, c); l != NULL; l = l->next) {
             bytes += slai_slab_tend(SPAN(l), now, delay);
             *waiting |= SPAN(l)->stamp != SLAI_STAMP_PURGED;
         }

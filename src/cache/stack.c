@@ -30,14 +30,15 @@ static void begin(struct slai_tcache *tc, unsigned class)
 
 static void end(struct slai_tcache *tc, unsigned class, void **top)
 {
-    slai_set_release(&tc->stacks[class].top, top);
-    slai_set_relaxed(&tc->bins[class].held, (uint32_t)(top - tc->bins[class].base));
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    slai_set_release(&slai_stack_at(tc, class)->top, top);
+    slai_set_relaxed(&bin->held, (uint32_t)(top - bin->base));
     slai_set_release(&tc->busy, 0);
 }
 
 static void move(struct slai_tcache *tc, struct slai_span *s, enum slai_place place)
 {
-    struct slai_bin *bin = &tc->bins[s->class];
+    struct slai_bin *bin = slai_bin_at(tc, s->class);
     if (s->place == place)
         return;
     if (SLA_UNLIKELY(tc->look == s))
@@ -49,14 +50,26 @@ static void move(struct slai_tcache *tc, struct slai_span *s, enum slai_place pl
     s->place = (uint8_t)place;
 }
 
+/* An empty slab leaves the cache: to the page heap, or where others may have it before its objects are destroyed. */
+static void drop(struct slai_tcache *tc, struct slai_span *s)
+{
+    struct slai_list one = {NULL, NULL}, none = {NULL, NULL};
+    move(tc, s, SLAI_NOWHERE);
+    if ((slai_class_at(s->class)->flags & SLAI_CLASS_KEPT) == 0) {
+        slai_slab_destroy(s);
+    } else {
+        slai_list_push(&one, &s->link);
+        slai_depot_give(s->class, &one, &none);
+    }
+}
+
 /* Files an own slab by what is in it. An empty one is kept only while the class has no other to take from. */
 static SLA_NOINLINE void refile(struct slai_tcache *tc, struct slai_span *s)
 {
-    struct slai_bin *bin = &tc->bins[s->class];
+    struct slai_bin *bin = slai_bin_at(tc, s->class);
     bool other = bin->partial.first != NULL && (bin->partial.first != &s->link || s->link.next != NULL);
     if (slai_slab_empty(s) && other) {
-        move(tc, s, SLAI_NOWHERE);
-        slai_slab_destroy(s);
+        drop(tc, s);
     } else {
         move(tc, s, slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL);
     }
@@ -81,9 +94,9 @@ void slai_cache_drain(struct slai_tcache *tc)
 /* A class that saw no slow path since the last sweep gives back half of what it keeps, and of its limit. */
 static void sweep(struct slai_tcache *tc)
 {
-    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
-        struct slai_bin *bin = &tc->bins[c];
-        uint32_t limit = (uint32_t)(tc->stacks[c].limit - bin->base), first = slai_classes[c].limit_first;
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c)) {
+        struct slai_bin *bin = slai_bin_at(tc, c);
+        uint32_t limit = (uint32_t)(slai_stack_at(tc, c)->limit - bin->base), first = slai_class_at(c)->limit_first;
         uint32_t count = slai_stack_count(tc, c);
         if (bin->idle == 0) {
             bin->idle = 1;
@@ -93,7 +106,7 @@ static void sweep(struct slai_tcache *tc)
             slai_stack_flush(tc, c, (count + 1) / 2);
         if (limit > first && count - (count + 1) / 2 <= limit / 2) {
             uint32_t less = limit / 2 > first ? limit / 2 : first;
-            tc->stacks[c].limit = bin->base + less;
+            slai_stack_at(tc, c)->limit = bin->base + less;
             tc->budget += (long)(limit - less) * (long)slai_class_size(c);
         }
     }
@@ -102,7 +115,7 @@ static void sweep(struct slai_tcache *tc)
 /* What every slow path does: note the activity, and now and then look after what nobody else does. */
 static void tick(struct slai_tcache *tc, unsigned class)
 {
-    tc->bins[class].idle = 0;
+    slai_bin_at(tc, class)->idle = 0;
     if (SLA_LIKELY(++tc->events % POLL_EVERY != 0))
         return;
     slai_purge_poll();
@@ -114,7 +127,7 @@ static void tick(struct slai_tcache *tc, unsigned class)
 /* A slab with free blocks: an own one, one from the depot, a new one. In the partial list, or NULL. */
 static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool anew)
 {
-    struct slai_bin *bin = &tc->bins[class];
+    struct slai_bin *bin = slai_bin_at(tc, class);
     struct slai_span *s;
     if (bin->partial.first != NULL)
         return SPAN(bin->partial.first);
@@ -140,17 +153,12 @@ static uint32_t borrow(const struct slai_bin *bin, unsigned class, void **end, u
     return slai_depot_lend(class, end, n);
 }
 
-static void *refill(struct slai_tcache *tc, unsigned class)
+/* How many blocks the next refill takes. */
+static uint32_t demand(struct slai_tcache *tc, unsigned class)
 {
-    struct slai_bin *bin = &tc->bins[class];
-    if (SLA_UNLIKELY(bin->base == NULL) && !slai_stack_open(tc, class))
-        return NULL;
-    void **low = bin->base + 1, **high, **w;
-    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), want, most;
-    slai_cache_drain(tc);
-    tick(tc, class);
-    most = limit < BATCH_MAX ? limit : BATCH_MAX;
-    want = bin->batch > BATCH_LEAST ? bin->batch : BATCH_LEAST;
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    uint32_t limit = (uint32_t)(slai_stack_at(tc, class)->limit - bin->base);
+    uint32_t most = limit < BATCH_MAX ? limit : BATCH_MAX, want = bin->batch > BATCH_LEAST ? bin->batch : BATCH_LEAST;
     if (bin->calm > 0)
         bin->calm--;
     else if (bin->refilled != 0)
@@ -158,10 +166,14 @@ static void *refill(struct slai_tcache *tc, unsigned class)
     want = want < most ? want : most;
     bin->batch = (uint16_t)want;
     bin->refilled = 1;
-    begin(tc, class);
-    /* Filled downwards, so that the lowest block is popped first. */
-    w = high = low + want;
-    w -= borrow(bin, class, w, want);
+    return want;
+}
+
+/* Takes up to `want` blocks, to low[0], low[1], ..., the lowest address last, as it is to be popped first; how many. */
+static uint32_t draw(struct slai_tcache *tc, unsigned class, void **low, uint32_t want)
+{
+    void **high = low + want, **w = high;
+    w -= borrow(slai_bin_at(tc, class), class, w, want);
     while (w > low) {
         struct slai_span *s = find_slab(tc, class, w == high);
         if (s == NULL)
@@ -170,16 +182,28 @@ static void *refill(struct slai_tcache *tc, unsigned class)
         if (slai_slab_full(s))
             move(tc, s, SLAI_FULL);
     }
-    if (SLA_UNLIKELY(w == high)) {
-        end(tc, class, bin->base);
+    if (SLA_UNLIKELY(w == high))
         errno = ENOMEM;
-        return NULL;
-    }
-    if (w != low)
+    else if (w != low)
         memmove(low, w, (size_t)(high - w) * sizeof *w);
-    high -= w - low;
-    void *block = high[-1];
-    end(tc, class, high - 2);
+    return (uint32_t)(high - w);
+}
+
+static void *refill(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin;
+    uint32_t n;
+    void *block;
+    if (SLA_UNLIKELY(!slai_is_open(tc, class)) && !slai_stack_open(tc, class))
+        return NULL;
+    bin = slai_bin_at(tc, class);
+    slai_cache_drain(tc);
+    tick(tc, class);
+    n = demand(tc, class);
+    begin(tc, class);
+    n = draw(tc, class, bin->base + 1, n);
+    block = n > 0 ? bin->base[n] : NULL;
+    end(tc, class, bin->base + (n > 0 ? n - 1 : 0));
     return block;
 }
 
@@ -201,22 +225,55 @@ static void *refill_locked(struct slai_tcache *tc, unsigned class)
     return block;
 }
 
-/* Only a thread's own cache may look for sleepers: the shared one's lock ranks higher. */
+/* After a refill: looks for sleepers. True: it failed, others have given what they could, try again. Only a thread's
+   own cache may do so: the shared one's lock ranks higher. */
+static bool look_around(const struct slai_tcache *tc, bool failed)
+{
+    if (SLA_UNLIKELY(tc != slai_tcache))
+        return false;
+    if (SLA_UNLIKELY(slai_threads_crowded()))
+        slai_threads_park();
+    if (SLA_UNLIKELY(failed))
+        (void)slai_idle_purge_others();
+    return failed;
+}
+
 void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
 {
     int saved = errno;
     void *block = refill_locked(tc, class);
-    if (SLA_UNLIKELY(tc != slai_tcache))
-        return block;
-    if (SLA_UNLIKELY(slai_threads_crowded()))
-        slai_threads_park();
-    if (SLA_UNLIKELY(block == NULL)) {
-        (void)slai_idle_purge_others();
+    if (SLA_UNLIKELY(look_around(tc, block == NULL))) {
         block = refill_locked(tc, class);
         if (block != NULL)
             errno = saved;
     }
     return block;
+}
+
+static uint32_t draw_locked(struct slai_tcache *tc, unsigned class, void **out, uint32_t most)
+{
+    uint32_t n = 0;
+    enter(tc);
+    if (slai_is_open(tc, class) || slai_stack_open(tc, class)) {
+        slai_cache_drain(tc);
+        tick(tc, class);
+        n = demand(tc, class);
+        n = draw(tc, class, out, n < most ? n : most);
+    }
+    slai_unlock(&tc->lock);
+    return n;
+}
+
+uint32_t slai_stack_draw(struct slai_tcache *tc, unsigned class, void **out, uint32_t most)
+{
+    int saved = errno;
+    uint32_t n = draw_locked(tc, class, out, most);
+    if (SLA_UNLIKELY(look_around(tc, n == 0))) {
+        n = draw_locked(tc, class, out, most);
+        if (n > 0)
+            errno = saved;
+    }
+    return n;
 }
 
 SLA_INLINE bool inside(const struct slai_span *s, const void *p)
@@ -260,8 +317,8 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
 
 void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
 {
-    struct slai_bin *bin = &tc->bins[class];
-    void **low = bin->base + 1, **top = tc->stacks[class].top;
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    void **low = bin->base + 1, **top = slai_stack_at(tc, class)->top;
     uint32_t left = (uint32_t)(top - bin->base) - n;
     begin(tc, class);
     for (uint32_t done = 0; done < n; done += CHUNK)
@@ -273,17 +330,17 @@ void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
 /* Gives the stack `room` slots. False: no metadata memory; nothing changed. */
 static bool resize(struct slai_tcache *tc, unsigned class, uint32_t room)
 {
-    struct slai_bin *bin = &tc->bins[class];
+    struct slai_bin *bin = slai_bin_at(tc, class);
     uint32_t count = slai_stack_count(tc, class), old_room = bin->room;
-    size_t limit = (size_t)(tc->stacks[class].limit - bin->base);
+    size_t limit = (size_t)(slai_stack_at(tc, class)->limit - bin->base);
     void **old = bin->base, **base = slai_meta_take((room + 1) * sizeof(void *));
     if (base == NULL)
         return false;
     memcpy(base, old, (count + 1) * sizeof *base);
     begin(tc, class);
-    bin->base = base;
+    slai_stack_place(tc, class, base);
     bin->room = room;
-    tc->stacks[class].limit = base + limit;
+    slai_stack_at(tc, class)->limit = base + limit;
     end(tc, class, base + count);
     slai_meta_give(old, (old_room + 1) * sizeof(void *));
     return true;
@@ -292,8 +349,8 @@ static bool resize(struct slai_tcache *tc, unsigned class, uint32_t room)
 /* Raises the limit if the class's maximum and the thread's budget allow: doubles it, but by GROW_BYTES at most. */
 static bool grow(struct slai_tcache *tc, unsigned class)
 {
-    struct slai_bin *bin = &tc->bins[class];
-    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), most = slai_classes[class].limit_max;
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    uint32_t limit = (uint32_t)(slai_stack_at(tc, class)->limit - bin->base), most = slai_class_at(class)->limit_max;
     uint32_t size = slai_class_size(class), step = size < GROW_BYTES ? GROW_BYTES / size : 1;
     uint32_t twice = limit * 2 + 1 < most ? limit * 2 + 1 : most;
     uint32_t more = limit + step < twice ? limit + step : twice;
@@ -302,7 +359,7 @@ static bool grow(struct slai_tcache *tc, unsigned class)
         return false;
     if (more > bin->room && !resize(tc, class, twice))
         return false;
-    tc->stacks[class].limit = bin->base + more;
+    slai_stack_at(tc, class)->limit = bin->base + more;
     tc->budget -= cost;
     return true;
 }
@@ -314,8 +371,8 @@ static bool grow(struct slai_tcache *tc, unsigned class)
  */
 static uint32_t surplus(struct slai_tcache *tc, unsigned class)
 {
-    struct slai_bin *bin = &tc->bins[class];
-    uint32_t limit = (uint32_t)(tc->stacks[class].limit - bin->base), half = (limit + 1) / 2, some = limit / 16;
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    uint32_t limit = (uint32_t)(slai_stack_at(tc, class)->limit - bin->base), half = (limit + 1) / 2, some = limit / 16;
     if (bin->refilled == 0)
         return half < BATCH_MAX ? half : BATCH_MAX;
     bin->batch = bin->batch / 2 > BATCH_LEAST ? bin->batch / 2 : BATCH_LEAST;
@@ -332,18 +389,17 @@ void slai_stack_bypass(struct slai_tcache *tc, unsigned class, void *block)
 
 bool slai_stack_overflow(struct slai_tcache *tc, unsigned class)
 {
-    struct slai_bin *bin = &tc->bins[class];
     enter(tc);
-    if (SLA_UNLIKELY(bin->base == NULL) && !slai_stack_open(tc, class)) {
+    if (SLA_UNLIKELY(!slai_is_open(tc, class)) && !slai_stack_open(tc, class)) {
         slai_unlock(&tc->lock);
         return false;
     }
     tick(tc, class);
-    if (tc->stacks[class].top == tc->stacks[class].limit && !grow(tc, class)) {
+    if (slai_stack_at(tc, class)->top == slai_stack_at(tc, class)->limit && !grow(tc, class)) {
         slai_stack_flush(tc, class, surplus(tc, class));
         slai_cache_drain(tc);
     }
-    bin->refilled = 0;
+    slai_bin_at(tc, class)->refilled = 0;
     slai_unlock(&tc->lock);
     return true;
 }
@@ -352,18 +408,16 @@ void slai_cache_flush(struct slai_tcache *tc)
 {
     enter(tc);
     slai_cache_drain(tc);
-    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
-        struct slai_bin *bin = &tc->bins[c];
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c)) {
+        struct slai_bin *bin = slai_bin_at(tc, c);
         uint32_t count = slai_stack_count(tc, c);
         if (count > 0)
             slai_stack_flush(tc, c, count);
         for (struct slai_link *l = bin->partial.first, *next; l != NULL; l = next) {
             struct slai_span *s = SPAN(l);
             next = l->next;
-            if (slai_slab_empty(s)) {
-                move(tc, s, SLAI_NOWHERE);
-                slai_slab_destroy(s);
-            }
+            if (slai_slab_empty(s))
+                drop(tc, s);
         }
     }
     slai_unlock(&tc->lock);

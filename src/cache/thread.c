@@ -15,7 +15,8 @@
 static void *const nothing[1];
 #define NO_STACK {(void **)nothing, (void **)nothing}
 /* The rest is filled in at set-up, before there is a block that could be freed: else 150 relocations at each start. */
-struct slai_no_cache slai_unborn = {.stacks = {NO_STACK}};
+struct slai_no_cache slai_unborn = {.stacks = {NO_STACK}, .objects = &slai_no_objects};
+SLA_RARE struct slai_objects slai_no_objects;
 SLA_RARE struct slai_no_cache slai_dead;
 
 SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
@@ -61,6 +62,7 @@ static struct slai_tcache *make(void)
         return NULL;
     memcpy(tc->stacks, slai_unborn.stacks, sizeof tc->stacks);
     memcpy(&tc->map, &slai_size_map, sizeof tc->map);
+    tc->objects = &slai_no_objects;
     tc->lock.rank = SLAI_RANK_CACHE;
     tc->budget = first_budget();
     return tc;
@@ -74,21 +76,46 @@ static void renew(struct slai_bin *bin, uint32_t limit)
     bin->refilled = bin->idle = bin->calm = 0;
 }
 
+/* Room for what an object class needs beside its stack. */
+static bool equip(struct slai_tcache *tc, unsigned class)
+{
+    if (tc->objects == &slai_no_objects) {
+        struct slai_objects *objects = slai_meta_keep(sizeof *objects);
+        if (objects == NULL)
+            return false;
+        slai_set_release(&tc->objects, objects);
+    }
+    if (slai_object_stack(tc, class)->bin == NULL)
+        slai_object_stack(tc, class)->bin = slai_meta_take(sizeof(struct slai_bin));
+    return slai_object_stack(tc, class)->bin != NULL;
+}
+
+static void mark_open(struct slai_tcache *tc, unsigned class, bool open)
+{
+    bool object = slai_class_is_object(class);
+    unsigned i = object ? slai_object_number(class) : class;
+    uint64_t *words = object ? tc->objects->open : tc->open, bit = (uint64_t)1 << i % SLAI_WORD_BITS;
+    words += i / SLAI_WORD_BITS;
+    *words = open ? *words | bit : *words & ~bit;
+}
+
 bool slai_stack_open(struct slai_tcache *tc, unsigned class)
 {
-    struct slai_bin *bin = &tc->bins[class];
-    uint32_t limit = slai_classes[class].limit_first;
-    void **base = slai_meta_take((limit + 1) * sizeof(void *));
-    slai_assert(bin->base == NULL);
+    uint32_t limit = slai_class_at(class)->limit_first;
+    void **base;
+    slai_assert(!slai_is_open(tc, class));
+    if (slai_class_is_object(class) && !equip(tc, class))
+        return false;
+    base = slai_meta_take((limit + 1) * sizeof(void *));
     if (base == NULL)
         return false;
     slai_set_relaxed(&tc->busy, class + 1);
     slai_fence_release();
-    tc->open[class / SLAI_WORD_BITS] |= (uint64_t)1 << class % SLAI_WORD_BITS;
-    renew(bin, limit);
-    bin->base = base;
-    tc->stacks[class].limit = base + limit;
-    slai_set_relaxed(&tc->stacks[class].top, base);
+    mark_open(tc, class, true);
+    renew(slai_bin_at(tc, class), limit);
+    slai_stack_place(tc, class, base);
+    slai_stack_at(tc, class)->limit = base + limit;
+    slai_set_relaxed(&slai_stack_at(tc, class)->top, base);
     slai_set_release(&tc->busy, 0);
     return true;
 }
@@ -115,15 +142,30 @@ static struct slai_tcache *birth(void)
     return tc;
 }
 
-#define BUSY_ALL (SLAI_CLASSES + 1u) /* every stack is being rebuilt */
+#define BUSY_ALL UINT32_MAX /* every stack is being rebuilt */
 
 /* The class has no stack any more. What the stack was in is the caller's business. */
 static void close_stack(struct slai_tcache *tc, unsigned class)
 {
-    tc->stacks[class] = slai_unborn.stacks[0];
-    tc->bins[class].base = NULL;
-    slai_set_relaxed(&tc->bins[class].held, 0);
-    tc->open[class / SLAI_WORD_BITS] &= ~((uint64_t)1 << class % SLAI_WORD_BITS);
+    const struct slai_stack none = {NULL, NULL};
+    if (slai_bin_at(tc, class) == NULL)
+        return;
+    *slai_stack_at(tc, class) = slai_class_is_object(class) ? none : slai_unborn.stacks[0];
+    slai_stack_place(tc, class, NULL);
+    slai_set_relaxed(&slai_bin_at(tc, class)->held, 0);
+    mark_open(tc, class, false);
+}
+
+/* The same with its memory; it is empty. */
+static void discard(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    slai_meta_give(bin->base, (bin->room + 1) * sizeof(void *));
+    close_stack(tc, class);
+    if (slai_class_is_object(class)) {
+        slai_object_stack(tc, class)->bin = NULL;
+        slai_meta_give(bin, sizeof *bin);
+    }
 }
 
 /* Returns grown stacks to the arena; the others are for the next thread. All are empty. */
@@ -131,12 +173,11 @@ static void shrink_stacks(struct slai_tcache *tc)
 {
     slai_set_relaxed(&tc->busy, BUSY_ALL);
     slai_fence_release();
-    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1)) {
-        struct slai_bin *bin = &tc->bins[c];
-        uint32_t first = slai_classes[c].limit_first;
-        if (bin->room > first) {
-            slai_meta_give(bin->base, (bin->room + 1) * sizeof(void *));
-            close_stack(tc, c);
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c)) {
+        struct slai_bin *bin = slai_bin_at(tc, c);
+        uint32_t first = slai_class_at(c)->limit_first;
+        if (bin->room > first || slai_class_is_object(c)) {
+            discard(tc, c);
         } else {
             renew(bin, first);
         }
@@ -157,8 +198,8 @@ static void hand_over(struct slai_tcache *tc, struct slai_span *inbox)
 {
     slai_assert_held(&tc->lock);
     tc->look = NULL;
-    for (unsigned c = slai_open_from(tc, 1); c < SLAI_CLASSES; c = slai_open_from(tc, c + 1))
-        slai_depot_give(c, &tc->bins[c].partial, &tc->bins[c].full);
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c))
+        slai_depot_give(c, &slai_bin_at(tc, c)->partial, &slai_bin_at(tc, c)->full);
     slai_remote_drain(tc, slai_swap_acq_rel(&tc->inbox, inbox), settle_none);
 }
 
@@ -176,6 +217,38 @@ static void retire(struct slai_tcache *tc)
     slai_list_push(&threads.unused, &tc->link);
     tc->live = false;
     slai_unlock(&threads.lock);
+}
+
+void slai_stack_close(struct slai_tcache *tc, unsigned class)
+{
+    slai_lock(&tc->lock);
+    slai_cache_drain(tc);
+    if (slai_is_open(tc, class)) {
+        struct slai_bin *bin = slai_bin_at(tc, class);
+        long limit = slai_stack_at(tc, class)->limit - bin->base;
+        if (slai_stack_count(tc, class) > 0)
+            slai_stack_flush(tc, class, slai_stack_count(tc, class));
+        slai_depot_give(class, &bin->partial, &bin->full);
+        tc->look = NULL;
+        tc->budget += (limit - slai_class_at(class)->limit_first) * (long)slai_class_size(class);
+        slai_set_relaxed(&tc->busy, class + 1);
+        slai_fence_release();
+        discard(tc, class);
+        slai_set_release(&tc->busy, 0);
+    }
+    slai_unlock(&tc->lock);
+}
+
+SLA_COLD void slai_threads_close(unsigned class)
+{
+    slai_lock(&threads.lock);
+    for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
+        slai_stack_close(CACHE(l), class);
+    slai_unlock(&threads.lock);
+    slai_lock(&shared.lock);
+    if (shared.cache != NULL)
+        slai_stack_close(shared.cache, class);
+    slai_unlock(&shared.lock);
 }
 
 static void park(struct slai_tcache *tc)
@@ -332,8 +405,9 @@ SLA_COLD bool slai_threads_alone(void)
  */
 static void forget_lists(struct slai_tcache *tc)
 {
-    for (unsigned c = 1; c < SLAI_CLASSES; c++)
-        tc->bins[c].partial = tc->bins[c].full = (struct slai_list){NULL, NULL};
+    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
+        if (slai_bin_at(tc, c) != NULL)
+            slai_bin_at(tc, c)->partial = slai_bin_at(tc, c)->full = (struct slai_list){NULL, NULL};
     tc->look = NULL;
     slai_set_relaxed(&tc->inbox, NULL);
 }
@@ -343,7 +417,7 @@ static void refile(struct slai_span *s, struct slai_tcache *self)
     struct slai_tcache *owner = s->owner;
     slai_slab_recount(s);
     if (owner != NULL && (owner == self || owner == shared.cache)) {
-        struct slai_bin *bin = &owner->bins[s->class];
+        struct slai_bin *bin = slai_bin_at(owner, s->class);
         s->place = slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL;
         slai_list_push(s->place == SLAI_FULL ? &bin->full : &bin->partial, &s->link);
     } else {
@@ -370,7 +444,7 @@ static void bury(struct slai_tcache *tc)
     uint32_t busy = tc->busy;
     tc->busy = 0;
     if (busy == BUSY_ALL) {
-        for (unsigned c = 1; c < SLAI_CLASSES; c++)
+        for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
             close_stack(tc, c); /* they were empty; their memory is lost */
     } else if (busy != 0) {
         close_stack(tc, busy - 1); /* which memory it was in is uncertain: let it be */

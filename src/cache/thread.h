@@ -22,7 +22,8 @@ struct slai_stack {
     void **limit; /* the slot that may not be passed */
 };
 
-/* The rest of a class: only slow paths look here. All zero until the class is first used. */
+/* The rest of a class: only slow paths look here. All zero until the class is first used; of an object cache's class
+   there is none until then. */
 struct slai_bin {
     void **base;       /* NULL: the class has no stack yet (slai_stack_open) */
     uint32_t room;     /* slots allocated above base */
@@ -34,10 +35,31 @@ struct slai_bin {
     struct slai_list partial, full;
 };
 
+/*
+ * The stack of an object cache, in a table of the thread's: eight bytes times the class number is its place.  All zero
+ * is an empty and full one, as the caller compares top with base.  A thread that uses no object cache has the constant
+ * table slai_no_objects.
+ */
+struct slai_object_stack {
+    struct slai_stack stack;
+    void **base; /* that of the bin, for the hot path */
+    struct slai_bin *bin;
+};
+#define SLAI_OBJECT_UNIT (sizeof(struct slai_object_stack) / SLAI_OBJECT_STEP)
+
+struct slai_objects {
+    uint64_t open[SLAI_OBJECT_CLASSES / SLAI_WORD_BITS]; /* a bit for each that has a stack */
+    char unused[SLAI_OBJECT_FIRST * 8 - SLAI_OBJECT_CLASSES / 8];
+    struct slai_object_stack stacks[SLAI_OBJECT_CLASSES];
+};
+_Static_assert(SLAI_OBJECT_UNIT == 8 && offsetof(struct slai_objects, stacks) == SLAI_OBJECT_FIRST * SLAI_OBJECT_UNIT,
+               "eight times the class number is the place");
+
 struct slai_tcache {
     /* Owner thread: hot. */
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map;
+    struct slai_objects *objects; /* changes under CACHE */
 
     /* CACHE: the owner's slow paths, and whoever parks the cache. */
     struct slai_lock lock;
@@ -66,9 +88,12 @@ struct slai_tcache {
 struct slai_no_cache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map; /* all 0: every size looks at stack 0 */
+    struct slai_objects *objects;
 } __attribute__((aligned(SLA_CACHELINE)));
 extern struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
 extern struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run; filled in when first needed */
+
+extern struct slai_objects slai_no_objects SLA_HIDDEN; /* never written */
 
 /* The calling thread's cache; the library's only thread-local variable. */
 extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
@@ -81,10 +106,30 @@ SLA_INLINE struct slai_stack *slai_stack_of(struct slai_tcache *tc, size_t scale
     return (void *)((char *)tc->stacks + scaled * (sizeof(struct slai_stack) / 2));
 }
 
+SLA_INLINE struct slai_object_stack *slai_object_stack(const struct slai_tcache *tc, unsigned class)
+{
+    return (void *)((char *)tc->objects + class * SLAI_OBJECT_UNIT);
+}
+
+/* For classes of either sort, where it need not be fast. */
+SLA_INLINE struct slai_stack *slai_stack_at(struct slai_tcache *tc, unsigned class)
+{
+    return slai_class_is_object(class) ? &slai_object_stack(tc, class)->stack : &tc->stacks[class];
+}
+
+/* NULL: an object cache's class without a stack. */
+SLA_INLINE struct slai_bin *slai_bin_at(struct slai_tcache *tc, unsigned class)
+{
+    return slai_class_is_object(class) ? slai_object_stack(tc, class)->bin : &tc->bins[class];
+}
+
 /* stack.c: the slow paths of a stack. All by the owner. */
 
 /* Fills the class's stack and pops a block. NULL with ENOMEM. */
 void *slai_stack_refill(struct slai_tcache *tc, unsigned class);
+
+/* As a refill, but the blocks go to out[], at most `most` of them and not to the stack; how many, 0 with ENOMEM. */
+uint32_t slai_stack_draw(struct slai_tcache *tc, unsigned class, void **out, uint32_t most);
 
 /* Makes room in a full stack, by a higher limit or by flushing the older half. False: there is none, nor memory for
    one. */
@@ -102,27 +147,54 @@ void slai_cache_flush(struct slai_tcache *tc);
 /* Takes in what others have freed for tc. REQUIRES CACHE. */
 void slai_cache_drain(struct slai_tcache *tc);
 
-SLA_INLINE uint32_t slai_stack_count(const struct slai_tcache *tc, unsigned class)
+SLA_INLINE bool slai_is_open(struct slai_tcache *tc, unsigned class)
 {
-    void **base = tc->bins[class].base;
-    return base != NULL ? (uint32_t)(tc->stacks[class].top - base) : 0;
+    const struct slai_bin *bin = slai_bin_at(tc, class);
+    return bin != NULL && bin->base != NULL;
 }
 
-/* The first class >= c that has a stack; SLAI_CLASSES: there is none. */
-SLA_INLINE unsigned slai_open_from(const struct slai_tcache *tc, unsigned c)
+/* The stack's memory is at base from here on; NULL: the class has none. */
+SLA_INLINE void slai_stack_place(struct slai_tcache *tc, unsigned class, void **base)
 {
-    for (unsigned w = c / SLAI_WORD_BITS; w < SLA_ARRAY_LEN(tc->open); c = ++w * SLAI_WORD_BITS) {
-        uint64_t bits = tc->open[w] & ~slai_low_mask(c % SLAI_WORD_BITS);
-        if (bits != 0)
-            return w * SLAI_WORD_BITS + slai_low_bit(bits);
+    slai_bin_at(tc, class)->base = base;
+    if (slai_class_is_object(class))
+        slai_object_stack(tc, class)->base = base;
+}
+
+SLA_INLINE uint32_t slai_stack_count(struct slai_tcache *tc, unsigned class)
+{
+    return slai_is_open(tc, class) ? (uint32_t)(slai_stack_at(tc, class)->top - slai_bin_at(tc, class)->base) : 0;
+}
+
+/* The first class after c that has a stack, of malloc or of an object cache; SLAI_NO_CLASS: there is none. */
+SLA_INLINE unsigned slai_open_after(const struct slai_tcache *tc, unsigned c)
+{
+    unsigned i = c + 1;
+    if (c < SLAI_CLASSES) {
+        i = slai_next_bit(tc->open, SLA_ARRAY_LEN(tc->open), i);
+        if (i != SLAI_NO_BIT)
+            return i;
+        i = 0;
+    } else {
+        i = slai_object_number(c) + 1;
     }
-    return SLAI_CLASSES;
+    if (tc->objects == &slai_no_objects)
+        return SLAI_NO_CLASS;
+    i = slai_next_bit(tc->objects->open, SLA_ARRAY_LEN(tc->objects->open), i);
+    return i != SLAI_NO_BIT ? SLAI_OBJECT_FIRST + SLAI_OBJECT_STEP * i : SLAI_NO_CLASS;
 }
 
 /* thread.c: birth, death, and threads without a cache. */
 
 /* Gives a class its first stack, empty; pre: it has none. False with ENOMEM. Takes META. */
 bool slai_stack_open(struct slai_tcache *tc, unsigned class);
+
+/* Ends an object class in a cache: its blocks go back, its slabs to the depot, its stack away. By any thread, while no
+   other uses the class. Takes CACHE. */
+void slai_stack_close(struct slai_tcache *tc, unsigned class);
+
+/* Calls slai_stack_close() for every cache in use. Takes THREADS, SHARED. */
+void slai_threads_close(unsigned class);
 
 /* From now on the calling thread uses the shared cache. */
 void slai_cache_none(void);

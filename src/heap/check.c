@@ -12,15 +12,18 @@ struct totals {
 
 static const char *check_slab(const struct slai_region *r, const struct slai_span *s)
 {
-    const struct slai_class *k = &slai_classes[s->class];
+    const struct slai_class *k;
     const uint8_t *map = (const uint8_t *)r->base + slai_page_number(r, s->start);
     uint32_t free = 0, remote = 0;
-    if (s->class == 0 || s->class >= SLAI_CLASSES || s->pages != k->pages || s->size != k->size)
+    if (s->class == 0 || (s->class >= SLAI_CLASSES && s->class < SLAI_OBJECT_FIRST) || s->class >= slai_object_end)
+        return "I1: slab of no class";
+    k = slai_class_at(s->class);
+    if (s->pages != k->pages || s->size != k->size)
         return "I1: slab with another class's geometry";
     for (size_t i = 0; i < s->pages; i++) {
-        if (map[i] != 2 * s->class)
+        if (map[i] != (s->class < SLAI_CLASSES ? 2 * s->class : 0))
             return "I1: class map differs from the slab";
-        if (s[i].back != i || slai_kind(&s[i]) != (i == 0 ? SLAI_KIND_SLAB : SLAI_KIND_INNER))
+        if (s[i].back != i || s[i].class != s->class || slai_kind(&s[i]) != (i == 0 ? SLAI_KIND_SLAB : SLAI_KIND_INNER))
             return "I1: inner page does not lead to its slab";
     }
     for (unsigned w = 0; w < s->words; w++) {

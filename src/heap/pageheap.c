@@ -313,7 +313,9 @@ static void reclaim(struct slai_span *s)
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
+        s[i].class = 0;
     }
+    s->class = 0;
     s->clean = 0;
     s->stamp = 0;
     slai_span_join(s);

@@ -18,6 +18,7 @@
 
 /* Before there is a region no address may seem to lie in it, whichever of the two fields a reader sees first. */
 struct slai_window slai_window = {(char *)(UINTPTR_MAX / 2 + 1), 0};
+struct slai_object_window slai_object_window = {(char *)(UINTPTR_MAX / 2 + 1), 0, NULL};
 SLA_RARE struct slai_region slai_regions[SLAI_MAX_REGIONS]; /* all but the first */
 size_t slai_region_count;
 
@@ -83,7 +84,9 @@ static bool commit_ahead(char *base, size_t *done, size_t upto, size_t step, siz
 
 static void widen_window(const struct slai_region *r)
 {
+    size_t described = (size_t)(r->base + r->spans_committed - (char *)&r->spans[r->data]) / sizeof(struct slai_span);
     slai_set_release(&slai_window.pages, r->map_committed < r->pages ? r->map_committed : r->pages);
+    slai_set_release(&slai_object_window.pages, described);
 }
 
 /* Makes the pages below `top`, their descriptors (and one more, the fence) and map bytes usable. */
@@ -141,6 +144,8 @@ static void publish(struct slai_region *r, struct slai_region *fresh)
     slai_set_release(&r->pages, pages);
     if (r == &slai_regions[0]) {
         slai_set_relaxed(&slai_window.base, r->base);
+        slai_set_relaxed(&slai_object_window.start, r->base + (r->data << SLAI_PAGE_SHIFT));
+        slai_set_relaxed(&slai_object_window.spans, &r->spans[r->data]);
         widen_window(r);
     }
     if (r == &slai_regions[slai_region_count])

@@ -38,10 +38,10 @@ struct slai_tcache;
 struct slai_span {
     /* Owner thread of a slab, its depot's lock without one; PAGEHEAP for all other kinds. */
     uint8_t kind;    /* enum slai_kind; changes under PAGEHEAP, or BUSY <-> SLAB by its taker */
-    uint8_t class;   /* SLAB */
     uint8_t place;   /* SLAB: enum slai_place, the list it is in (I4) */
     uint8_t clean;   /* FREE and BUSY: reads as zero (I9) */
     uint8_t moved;   /* its mapping was split by slai_os_move(): purge by renewing */
+    uint16_t class;  /* SLAB and INNER */
     uint16_t capacity; /* SLAB: blocks in it */
     uint32_t pages;  /* length of the span */
     uint32_t back;   /* pages back to the first page: INNER, and last page of FREE */
@@ -94,8 +94,16 @@ struct slai_window {
     size_t pages;
 };
 
+/* And the hot path of object caches: of the same region the pages that have a descriptor. */
+struct slai_object_window {
+    char *start;
+    size_t pages;
+    struct slai_span *spans;
+};
+
 #define SLAI_MAX_REGIONS 256
 extern struct slai_window slai_window SLA_HIDDEN;
+extern struct slai_object_window slai_object_window SLA_HIDDEN;
 extern struct slai_region slai_regions[SLAI_MAX_REGIONS] SLA_HIDDEN;
 extern size_t slai_region_count SLA_HIDDEN; /* PAGEHEAP; read by anyone, grows only */
 

@@ -38,15 +38,15 @@ _Static_assert(2 * SLAI_CLASSES <= 256, "a scaled class fits a byte of the class
                                 (unsigned)(((size) - 1) >> (LOG2((size) - 1) - 3) % 64) - STEPS)
 
 #define PAGES(size) ((SLAB_MIN_BLOCKS * (size_t)(size) + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT)
-#define CAPACITY(size) ((uint32_t)((PAGES(size) << SLAI_PAGE_SHIFT) / (size)))
-#define CLASS(c) \
+#define CAPACITY(size) ((uint16_t)((PAGES(size) << SLAI_PAGE_SHIFT) / (size)))
+#define CLASS_LINE(s, k, f) \
     { \
-        .size = SIZE_OF(c), .keep = (c) == 1 ? 1 : SIZE_OF(c) / 2, \
-        .reciprocal = (uint32_t)((((uint64_t)1 << 32) + SIZE_OF(c) - 1) / SIZE_OF(c)), \
-        .capacity = CAPACITY(SIZE_OF(c)), .words = (CAPACITY(SIZE_OF(c)) + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS, \
-        .pages = PAGES(SIZE_OF(c)), .limit_first = CLAMP(FIRST_BYTES / SIZE_OF(c), FIRST_MIN, FIRST_MAX), \
-        .limit_max = CLAMP(MOST_BYTES / SIZE_OF(c), MOST_MIN, MOST_MAX), \
+        .size = (s), .keep = (k), .reciprocal = (uint32_t)((((uint64_t)1 << 32) + (s) - 1) / (s)), \
+        .capacity = CAPACITY(s), .flags = (f), .words = (CAPACITY(s) + SLAI_WORD_BITS - 1) / SLAI_WORD_BITS, \
+        .pages = (uint16_t)PAGES(s), .limit_first = CLAMP(FIRST_BYTES / (s), FIRST_MIN, FIRST_MAX), \
+        .limit_max = CLAMP(MOST_BYTES / (s), MOST_MIN, MOST_MAX), \
     }
+#define CLASS(c) CLASS_LINE(SIZE_OF(c), (c) == 1 ? 1 : SIZE_OF(c) / 2, 0)
 #define SMALL(n) 2 * CLASS_OF((size_t)(n) * 8)
 #define MEDIUM(n) 2 * CLASS_OF((size_t)(n) * 128)
 
@@ -87,3 +87,25 @@ unsigned slai_class_aligned(size_t size, size_t align)
         c++;
     return c < SLAI_CLASSES ? c : 0;
 }
+
+SLA_RARE struct slai_object_class *slai_object_classes[SLAI_OBJECT_CLASSES];
+uint32_t slai_object_end = SLAI_OBJECT_FIRST;
+_Static_assert(SLAI_OBJECT_FIRST >= SLAI_CLASSES && SLAI_OBJECT_END <= UINT16_MAX, "a class number has 16 bits");
+
+void slai_class_make(struct slai_class *k, size_t size, unsigned flags)
+{
+    const struct slai_class made = CLASS_LINE(size, 0, (uint16_t)flags);
+    slai_assert(size > 0 && size <= SLAI_OBJECT_MAX);
+    *k = made;
+}
+
+bool slai_quota_take(struct slai_quota *q, size_t bytes)
+{
+    size_t used = slai_add_relaxed(&q->used, bytes) + bytes, limit = slai_load_relaxed(&q->limit);
+    if (SLA_LIKELY(limit == 0 || used <= limit))
+        return true;
+    slai_quota_give(q, bytes);
+    return false;
+}
+
+void slai_quota_give(struct slai_quota *q, size_t bytes) { slai_add_relaxed(&q->used, -bytes); }

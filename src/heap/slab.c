@@ -4,29 +4,60 @@
 #include "heap/purge.h"
 #include "os/os.h"
 
-static size_t bitmap_bytes(const struct slai_class *k) { return 2 * sizeof(uint64_t) * k->words; }
+#include <errno.h>
+
+static size_t bitmap_bytes(const struct slai_class *k)
+{
+    return ((k->flags & SLAI_CLASS_MADE) != 0 ? 3 : 2) * sizeof(uint64_t) * k->words;
+}
+
+static size_t slab_bytes(const struct slai_class *k) { return (size_t)k->pages << SLAI_PAGE_SHIFT; }
+
+/* False with ENOMEM: the cache may have no more. */
+static bool charge(unsigned class)
+{
+    struct slai_object_class *o;
+    if (!slai_class_is_object(class))
+        return true;
+    o = slai_object_class(class);
+    if (slai_quota_take(&o->quota, slab_bytes(&o->class)))
+        return true;
+    errno = ENOMEM;
+    return false;
+}
+
+static void uncharge(unsigned class)
+{
+    if (slai_class_is_object(class))
+        slai_quota_give(&slai_object_class(class)->quota, slab_bytes(slai_class_at(class)));
+}
 
 size_t slai_slabs_made;
 
 struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
 {
-    const struct slai_class *k = &slai_classes[class];
-    uint64_t *free = slai_meta_take(bitmap_bytes(k));
-    struct slai_span *s = free != NULL ? slai_pages_take_hard(k->pages, 1, SLAI_KIND_BUSY) : NULL;
+    const struct slai_class *k = slai_class_at(class);
+    uint64_t *free;
+    struct slai_span *s;
+    if (!charge(class))
+        return NULL;
+    free = slai_meta_take(bitmap_bytes(k));
+    s = free != NULL ? slai_pages_take_hard(k->pages, 1, SLAI_KIND_BUSY) : NULL;
     if (s == NULL) {
         if (free != NULL)
             slai_meta_give(free, bitmap_bytes(k));
+        uncharge(class);
         return NULL;
     }
     for (unsigned w = 0; w + 1 < k->words; w++)
         free[w] = ~(uint64_t)0;
     free[k->words - 1] = slai_low_mask(k->capacity - (k->words - 1u) * SLAI_WORD_BITS);
-    s->class = (uint8_t)class;
+    s->class = (uint16_t)class;
     s->place = SLAI_NOWHERE;
     s->size = (uint32_t)k->size;
     s->recip = k->reciprocal;
     s->words = k->words;
-    s->capacity = (uint16_t)k->capacity;
+    s->capacity = k->capacity;
     s->hint = 0;
     s->free = free;
     s->next_post = NULL;
@@ -37,8 +68,9 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_INNER);
         s[i].back = (uint32_t)i;
+        s[i].class = (uint16_t)class;
     }
-    slai_class_mark(s, (uint8_t)(2 * class));
+    slai_class_mark(s, slai_class_is_object(class) ? 0 : (uint8_t)(2 * class));
     slai_add_relaxed(&slai_slabs_made, 1);
     slai_set_kind(s, SLAI_KIND_SLAB); /* last: of a BUSY span a fork child trusts nothing */
     return s;
@@ -53,9 +85,12 @@ void slai_slab_destroy(struct slai_span *s)
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
+        s[i].class = 0;
     }
-    slai_meta_give(s->free, bitmap_bytes(&slai_classes[s->class]));
+    slai_meta_give(s->free, bitmap_bytes(slai_class_at(s->class)));
     s->free = NULL;
+    uncharge(s->class);
+    s->class = 0; /* an object cache's number names a slab of it, whoever asks */
     slai_pages_give(s);
     slai_purge_after_give();
 }

@@ -56,6 +56,9 @@ SLA_INLINE bool slai_slab_empty(const struct slai_span *s) { return s->used == 0
 SLA_INLINE bool slai_slab_full(const struct slai_span *s) { return s->used == s->capacity; }
 SLA_INLINE uint64_t *slai_slab_remote(const struct slai_span *s) { return s->free + s->words; }
 
+/* Of a class with SLAI_CLASS_MADE: its constructed blocks. A block's bit is changed by who holds the block. */
+SLA_INLINE uint64_t *slai_slab_made(const struct slai_span *s) { return s->free + 2 * s->words; }
+
 /* Number of the block that starts at p, or SLAI_NO_INDEX if none does. Any thread with a pending free may ask. */
 SLA_INLINE uint32_t slai_slab_index(const struct slai_span *s, const void *p)
 {

@@ -6,7 +6,7 @@
 #include <pthread.h>
 
 #define SPINS 64 /* a holder on another processor is nearly always out by then */
-#define MAX_HELD 192
+#define MAX_HELD 2560 /* every depot around a fork */
 
 /* What this thread holds, in the order taken; only the debug twin has it. */
 static SLA_TLS struct {

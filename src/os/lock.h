@@ -17,7 +17,7 @@ enum slai_rank {
     SLAI_RANK_OBJCACHE,
     SLAI_RANK_CACHE,
     SLAI_RANK_DEPOT,                       /* + the size class: depots are locked in class order */
-    SLAI_RANK_PAGEHEAP = SLAI_RANK_DEPOT + 128,
+    SLAI_RANK_PAGEHEAP = SLAI_RANK_DEPOT + 16384,
     SLAI_RANK_META
 };
 

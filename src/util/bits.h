@@ -20,6 +20,17 @@ SLA_INLINE unsigned slai_popcount(uint64_t x) { return (unsigned)__builtin_popco
 /* Smallest power of two >= x; x in 1 .. SIZE_MAX / 2 + 1. */
 SLA_INLINE size_t slai_ceil_pow2(size_t x) { return x <= 1 ? 1 : (size_t)2 << slai_log2(x - 1); }
 
+#define SLAI_NO_BIT UINT32_MAX
+/* The first set bit of an array of words from bit i on, or SLAI_NO_BIT. */
+SLA_INLINE unsigned slai_next_bit(const uint64_t *words, size_t n, unsigned i)
+{
+    uint64_t from = ~(uint64_t)0 << i % SLAI_WORD_BITS;
+    for (size_t w = i / SLAI_WORD_BITS; w < n; w++, from = ~(uint64_t)0)
+        if ((words[w] & from) != 0)
+            return (unsigned)(w * SLAI_WORD_BITS) + slai_low_bit(words[w] & from);
+    return SLAI_NO_BIT;
+}
+
 /* A word with bits [0, n) set, n in 0..64. */
 SLA_INLINE uint64_t slai_low_mask(unsigned n) { return n >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1; }
 

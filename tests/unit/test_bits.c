@@ -88,6 +88,24 @@ START_TEST(low_mask)
 }
 END_TEST
 
+START_TEST(next_bit)
+{
+    uint64_t words[3] = {0, 0, 0};
+    ck_assert_uint_eq(slai_next_bit(words, 3, 0), SLAI_NO_BIT);
+    for (unsigned b = 0; b < 192; b++) {
+        words[b / 64] = (uint64_t)1 << b % 64;
+        for (unsigned from = 0; from <= 192; from++)
+            ck_assert_uint_eq(slai_next_bit(words, 3, from), from <= b ? b : SLAI_NO_BIT);
+        ck_assert_uint_eq(slai_next_bit(words, b / 64, 0), SLAI_NO_BIT);
+        words[b / 64] = 0;
+    }
+    words[0] = 5;
+    words[2] = 1;
+    ck_assert_uint_eq(slai_next_bit(words, 3, 1), 2);
+    ck_assert_uint_eq(slai_next_bit(words, 3, 3), 128);
+}
+END_TEST
+
 START_TEST(containers)
 {
     struct pair {
@@ -110,6 +128,7 @@ int main(void)
     tcase_add_test(tc, population);
     tcase_add_loop_test(tc, next_power_of_two, 0, 64);
     tcase_add_loop_test(tc, low_mask, 0, 65);
+    tcase_add_test(tc, next_bit);
     tcase_add_test(tc, containers);
     return support_main(suite);
 }

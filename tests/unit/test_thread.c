@@ -93,7 +93,7 @@ static void *own_address(void *arg)
     sla_free(sla_malloc(support_size(32)));
     *out = slai_tcache;
     /* A cache used before is as good as new. */
-    for (unsigned c = slai_open_from(*out, 1); c < SLAI_CLASSES; c = slai_open_from(*out, c + 1)) {
+    for (unsigned c = slai_open_after(*out, 0); c != SLAI_NO_CLASS; c = slai_open_after(*out, c)) {
         UNIT_EXPECT((size_t)((*out)->stacks[c].limit - (*out)->bins[c].base) == slai_classes[c].limit_first);
         UNIT_EXPECT(slai_stack_count(*out, c) <= 4);
     }
