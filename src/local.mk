@@ -8,7 +8,7 @@
 # SPDX-License-Identifier: MIT
 
 include_HEADERS += include/slaballoc.h
-subinclude_HEADERS += include/slaballoc/stats.h
+subinclude_HEADERS += include/slaballoc/cache.h include/slaballoc/stats.h
 
 core_sources = \
 	%D%/api/align.c \
@@ -18,6 +18,10 @@ core_sources = \
 	%D%/api/fork.c \
 	%D%/api/init.c \
 	%D%/api/malloc.c \
+	%D%/api/objadmin.c \
+	%D%/api/objcache.c \
+	%D%/api/objcache.h \
+	%D%/api/objdebug.c \
 	%D%/api/resize.c \
 	%D%/api/stats.c \
 	%D%/api/stats.h \

@@ -15,6 +15,12 @@ SLA_NOINLINE void slai_free_slow(void *p);          /* full stack, no slab's blo
 void slai_free_as(void *p, const char *call);       /* free, reporting misuse in the name of call */
 void *slai_malloc_class(unsigned class);            /* a block of a class, through the stacks */
 
+/* The same for classes of either sort, one step at a time; for object caches. */
+void *slai_pop_class(unsigned class);                                        /* from the stack alone, or NULL */
+uint32_t slai_draw_class(unsigned class, void **out, uint32_t most);         /* past the stack; 0 with ENOMEM */
+void slai_shed_class(unsigned class, void *block);                           /* back to its slab */
+void slai_free_class(unsigned class, void *block, const char *call);         /* to the stack, of a full one too */
+
 /* Bytes in the live block at p; 0, and reported in the name of call, if there is none. p may not be NULL. */
 size_t slai_size_of(const void *p, const char *call);
 

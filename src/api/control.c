@@ -1,5 +1,6 @@
 /* Options, giving memory back, the version. */
 #include "api/api.h"
+#include "api/objcache.h"
 #include "cache/idle.h"
 #include "heap/purge.h"
 
@@ -57,6 +58,7 @@ int slai_trim(size_t keep)
         slai_shared_unlock();
     }
     purged += slai_idle_purge_others();
+    (void)slai_objcaches_reap(0); /* its pages are purged below */
     purged += slai_purge(SLAI_PURGE_ALL, keep);
     errno = saved;
     return purged > 0;
@@ -89,6 +91,8 @@ long sla_maintain(void) SLA_NOEXCEPT
     int saved = errno;
     slai_arrive();
     waiting = slai_has_cache(slai_tcache) && slai_idle_due(slai_tcache);
+    if (slai_option(purge_delay) >= 0)
+        (void)slai_objcaches_reap((uint64_t)slai_option(purge_delay));
     slai_purge(SLAI_PURGE_DUE, 0);
     next = slai_purge_next();
     errno = saved;

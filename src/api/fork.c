@@ -9,6 +9,7 @@
  * so that a small program is spared the pages of libc that this touches.
  */
 #include "api/api.h"
+#include "api/objcache.h"
 #include "cache/depot.h"
 #include "cache/thread.h"
 #include "heap/meta.h"
@@ -19,6 +20,7 @@ static void prepare(void)
 {
     slai_init_lock();
     slai_threads_lock();
+    slai_objcaches_lock();
     slai_depot_lock_all();
     slai_lock_for_fork(&slai_pageheap.lock);
     slai_meta_lock();
@@ -31,6 +33,7 @@ static void parent(void)
     slai_meta_unlock();
     slai_unlock_after_fork(&slai_pageheap.lock);
     slai_depot_unlock_all();
+    slai_objcaches_unlock();
     slai_threads_unlock();
     slai_init_unlock();
 }
@@ -42,6 +45,7 @@ static void child(void)
     slai_meta_reset();
     slai_lock_reset(&slai_pageheap.lock);
     slai_depot_reset_all(!alone);
+    slai_objcaches_reset();
     slai_threads_reset();
     slai_init_reset();
     if (!alone)

@@ -1,5 +1,6 @@
 /* malloc and free: the hot path is api/fast.h, what follows it is here. */
 #include "api/fast.h"
+#include "api/objcache.h"
 #include "cache/idle.h"
 #include "heap/large.h"
 #include "heap/pageheap.h"
@@ -19,6 +20,8 @@ void *slai_large(size_t size, size_t align, bool *zero)
         return p; /* or more than all there is: in vain */
     (void)slai_idle_purge_others();
     p = slai_large_take(size, align, zero);
+    if (p == NULL && slai_objcaches_relieve())
+        p = slai_large_take(size, align, zero);
     if (p != NULL)
         errno = saved;
     return p;
@@ -75,8 +78,17 @@ static void leave(const struct slai_tcache *tc)
         slai_shared_unlock();
 }
 
+static void *pop(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_stack *stack = slai_stack_at(tc, class);
+    void *block = slai_is_open(tc, class) ? *stack->top : NULL;
+    if (block != NULL)
+        stack->top--;
+    return block;
+}
+
 /* Arming a new cache may allocate, so the stack can be non-empty by the time we come here. */
-void *slai_malloc_class(unsigned class)
+static void *take(unsigned class)
 {
     struct slai_tcache *tc = enter();
     void *block;
@@ -84,30 +96,84 @@ void *slai_malloc_class(unsigned class)
         errno = ENOMEM;
         return NULL;
     }
-    block = *tc->stacks[class].top;
-    if (block != NULL)
-        tc->stacks[class].top--;
-    else
+    block = pop(tc, class);
+    if (block == NULL)
         block = slai_stack_refill(tc, class);
     leave(tc);
     return block;
 }
 
+/* The class's cache may have no more, whatever others give. */
+static bool at_limit(unsigned class)
+{
+    const struct slai_object_class *o = slai_class_is_object(class) ? slai_object_class(class) : NULL;
+    size_t limit = o != NULL ? slai_load_relaxed(&o->quota.limit) : 0;
+    return limit != 0 && slai_load_relaxed(&o->quota.used) + ((size_t)o->class.pages << SLAI_PAGE_SHIFT) > limit;
+}
+
+void *slai_malloc_class(unsigned class)
+{
+    int saved = errno;
+    void *block = take(class);
+    if (SLA_UNLIKELY(block == NULL) && !at_limit(class) && slai_objcaches_relieve()) {
+        block = take(class);
+        if (block != NULL)
+            errno = saved;
+    }
+    return block;
+}
+
+void *slai_pop_class(unsigned class)
+{
+    struct slai_tcache *tc = enter();
+    void *block = tc != NULL ? pop(tc, class) : NULL;
+    if (tc != NULL)
+        leave(tc);
+    return block;
+}
+
+static uint32_t draw(unsigned class, void **out, uint32_t most)
+{
+    struct slai_tcache *tc = enter();
+    uint32_t n = 0;
+    if (tc != NULL) {
+        n = slai_stack_draw(tc, class, out, most);
+        leave(tc);
+    }
+    return n;
+}
+
+uint32_t slai_draw_class(unsigned class, void **out, uint32_t most)
+{
+    uint32_t n = draw(class, out, most);
+    return n == 0 && !at_limit(class) && slai_objcaches_relieve() ? draw(class, out, most) : n;
+}
+
+void slai_shed_class(unsigned class, void *block)
+{
+    struct slai_tcache *tc = enter();
+    if (tc == NULL)
+        return; /* lost, as in a free below */
+    slai_stack_bypass(tc, class, block);
+    leave(tc);
+}
+
 void *slai_malloc_slow(size_t size) { return slai_malloc_class(slai_class_of(size)); }
 
 /* A block of a slab that did not fit its stack, or whose thread has none. */
-static void free_small(void *p, unsigned class, const char *call)
+void slai_free_class(unsigned class, void *p, const char *call)
 {
     struct slai_tcache *tc = enter();
     struct slai_stack *stack;
     if (tc == NULL)
         return; /* no memory for even a first cache: the block is lost, not the program */
-    stack = &tc->stacks[class];
-    if (*stack->top == p) {
+    stack = slai_stack_at(tc, class);
+    if (stack->top != NULL && *stack->top == p) {
         slai_misuse(call, p, "block already free", slai_class_size(class));
     } else if (stack->top == stack->limit && !slai_stack_overflow(tc, class)) {
         slai_stack_bypass(tc, class, p);
     } else {
+        stack = slai_stack_at(tc, class); /* its table may be new */
         stack->top[1] = p;
         slai_set_release(&stack->top, stack->top + 1);
     }
@@ -123,7 +189,9 @@ void slai_free_as(void *p, const char *call)
     arrive(); /* misuse may be the program's first call, and options say what comes of it */
     class = slai_class_byte(p) / 2;
     if (class != 0)
-        free_small(p, class, call);
+        slai_free_class(class, p, call);
+    else if ((class = slai_object_class_of(p)) != 0)
+        slai_objcache_put(class, p, call);
     else
         slai_large_give(p, call);
     errno = saved;
@@ -137,6 +205,8 @@ size_t slai_size_of(const void *p, const char *call)
     size_t size;
     slai_init();
     class = slai_class_byte(p) / 2;
+    if (class == 0)
+        class = slai_object_class_of(p);
     size = class != 0 ? slai_class_size(class) : slai_large_size(p);
     if (SLA_UNLIKELY(size == 0)) {
         slai_misuse_unknown(call, p);
@@ -146,5 +216,7 @@ size_t slai_size_of(const void *p, const char *call)
         slai_misuse(call, p, "not the start of a block", size);
         return 0;
     }
+    if (SLA_UNLIKELY(slai_class_is_object(class)))
+        size = slai_objcache_usable(class);
     return size;
 }

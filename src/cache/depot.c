@@ -180,6 +180,24 @@ size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay
     return n;
 }
 
+static size_t used_in(const struct slai_list *list)
+{
+    size_t n = 0;
+    for (struct slai_link *l = list->first; l != NULL; l = l->next)
+        n += SPAN(l)->used;
+    return n;
+}
+
+size_t slai_depot_used(unsigned class)
+{
+    struct slai_depot *d = slai_depot_of(class);
+    size_t n;
+    slai_lock(&d->lock);
+    n = used_in(&d->partial) + used_in(&d->full);
+    slai_unlock(&d->lock);
+    return n;
+}
+
 struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t delay, bool last)
 {
     struct slai_depot *d = slai_depot_of(class);

@@ -46,6 +46,9 @@ size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay
    unless `last`. It is in no list then, and the caller's to destroy. NULL: there is none. */
 struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t delay, bool last);
 
+/* Blocks that are out of the depot's slabs of a class. */
+size_t slai_depot_used(unsigned class);
+
 /* Slabs with free blocks that the class's depot has, at some moment. */
 size_t slai_depot_ready(unsigned class);
 

@@ -219,17 +219,32 @@ static void retire(struct slai_tcache *tc)
     slai_unlock(&threads.lock);
 }
 
+/* REQUIRES CACHE; the class has a stack. */
+static void empty_class(struct slai_tcache *tc, unsigned class)
+{
+    struct slai_bin *bin = slai_bin_at(tc, class);
+    if (slai_stack_count(tc, class) > 0)
+        slai_stack_flush(tc, class, slai_stack_count(tc, class));
+    slai_depot_give(class, &bin->partial, &bin->full);
+    tc->look = NULL;
+}
+
+void slai_stack_empty(struct slai_tcache *tc, unsigned class)
+{
+    slai_lock(&tc->lock);
+    slai_cache_drain(tc);
+    if (slai_is_open(tc, class))
+        empty_class(tc, class);
+    slai_unlock(&tc->lock);
+}
+
 void slai_stack_close(struct slai_tcache *tc, unsigned class)
 {
     slai_lock(&tc->lock);
     slai_cache_drain(tc);
     if (slai_is_open(tc, class)) {
-        struct slai_bin *bin = slai_bin_at(tc, class);
-        long limit = slai_stack_at(tc, class)->limit - bin->base;
-        if (slai_stack_count(tc, class) > 0)
-            slai_stack_flush(tc, class, slai_stack_count(tc, class));
-        slai_depot_give(class, &bin->partial, &bin->full);
-        tc->look = NULL;
+        long limit = slai_stack_at(tc, class)->limit - slai_bin_at(tc, class)->base;
+        empty_class(tc, class);
         tc->budget += (limit - slai_class_at(class)->limit_first) * (long)slai_class_size(class);
         slai_set_relaxed(&tc->busy, class + 1);
         slai_fence_release();

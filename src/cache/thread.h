@@ -63,6 +63,7 @@ struct slai_tcache {
 
     /* CACHE: the owner's slow paths, and whoever parks the cache. */
     struct slai_lock lock;
+    bool relieving;     /* its owner's alone: it is making room in object caches (api/objcache.h) */
     bool parked;        /* its slabs were handed over since its last slow path */
     size_t seen;        /* slai_slabs_made at the owner's last slow path */
     long budget;        /* bytes by which limits may still grow */
@@ -188,6 +189,9 @@ SLA_INLINE unsigned slai_open_after(const struct slai_tcache *tc, unsigned c)
 
 /* Gives a class its first stack, empty; pre: it has none. False with ENOMEM. Takes META. */
 bool slai_stack_open(struct slai_tcache *tc, unsigned class);
+
+/* Gives back all that a cache has of an object class: blocks to their slabs, slabs to the depot. Takes CACHE. */
+void slai_stack_empty(struct slai_tcache *tc, unsigned class);
 
 /* Ends an object class in a cache: its blocks go back, its slabs to the depot, its stack away. By any thread, while no
    other uses the class. Takes CACHE. */

@@ -2,11 +2,10 @@
 
 #include "heap/region.h"
 #include "util/conf.h"
-#include "util/panic.h"
 
 #include <stdlib.h>
 
-static void start(struct slai_line *l, const char *call, const void *p)
+void slai_misuse_begin(struct slai_line *l, const char *call, const void *p)
 {
     slai_line_start(l);
     slai_line_text(l, call);
@@ -15,7 +14,7 @@ static void start(struct slai_line *l, const char *call, const void *p)
     slai_line_text(l, "): ");
 }
 
-static void finish(struct slai_line *l)
+void slai_misuse_end(struct slai_line *l)
 {
     slai_line_end(l);
     if (slai_option(abort) != 0)
@@ -25,27 +24,27 @@ static void finish(struct slai_line *l)
 void slai_misuse(const char *call, const void *p, const char *what, size_t size)
 {
     struct slai_line l;
-    start(&l, call, p);
+    slai_misuse_begin(&l, call, p);
     slai_line_text(&l, what);
     if (size != 0) {
         slai_line_text(&l, " (size class ");
         slai_line_dec(&l, size);
         slai_line_text(&l, ")");
     }
-    finish(&l);
+    slai_misuse_end(&l);
 }
 
 void slai_misuse_sized(const char *call, const void *p, const char *what, size_t asked, size_t have)
 {
     struct slai_line l;
-    start(&l, call, p);
+    slai_misuse_begin(&l, call, p);
     slai_line_text(&l, what);
     slai_line_text(&l, " ");
     slai_line_dec(&l, asked);
     slai_line_text(&l, " does not fit a block of ");
     slai_line_dec(&l, have);
     slai_line_text(&l, " bytes");
-    finish(&l);
+    slai_misuse_end(&l);
 }
 
 /* Walks back to the page that speaks for p's; racy by nature, the program is broken already. */

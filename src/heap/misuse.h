@@ -2,10 +2,14 @@
 #ifndef HEAP_MISUSE_H
 #define HEAP_MISUSE_H
 
-#include "util/compiler.h"
+#include "util/panic.h"
 
 /* "slaballoc: CALL(0xADDRESS): WHAT", with " (size class SIZE)" if size is not 0. Returns only with abort=0. */
 SLA_COLD void slai_misuse(const char *call, const void *p, const char *what, size_t size);
+
+/* The same in pieces, for what needs more words: begins "slaballoc: CALL(0xADDRESS): ", and ends the report. */
+SLA_COLD void slai_misuse_begin(struct slai_line *l, const char *call, const void *p);
+SLA_COLD void slai_misuse_end(struct slai_line *l);
 
 /* The sized frees: "CALL(0xADDRESS): WHAT ASKED does not fit a block of HAVE bytes". */
 SLA_COLD void slai_misuse_sized(const char *call, const void *p, const char *what, size_t asked, size_t have);

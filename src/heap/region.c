@@ -54,6 +54,35 @@ uint8_t slai_class_byte_far(const void *p)
     return r != NULL ? slai_load_relaxed((uint8_t *)r->base + slai_page_number(r, p)) : 0;
 }
 
+unsigned slai_object_class_of(const void *p)
+{
+    struct slai_span *s = slai_page_of(p);
+    unsigned kind = s != NULL ? slai_kind(s) : SLAI_KIND_NONE, class;
+    if (kind != SLAI_KIND_SLAB && kind != SLAI_KIND_INNER)
+        return 0;
+    class = slai_load_relaxed(&s->class);
+    return slai_class_is_object(class) ? class : 0;
+}
+
+/* Page by page: others may join and split spans meanwhile. */
+struct slai_span *slai_slab_next(struct slai_slab_cursor *cursor, unsigned class)
+{
+    size_t n = slai_load_acquire(&slai_region_count);
+    for (; cursor->region < n; cursor->region++, cursor->page = 0) {
+        struct slai_region *r = &slai_regions[cursor->region];
+        if (slai_load_acquire(&r->pages) == 0)
+            continue;
+        if (cursor->page < r->data)
+            cursor->page = r->data;
+        while (cursor->page < slai_load_relaxed(&r->top)) {
+            struct slai_span *s = &r->spans[cursor->page++];
+            if (slai_kind(s) == SLAI_KIND_SLAB && slai_load_relaxed(&s->class) == class)
+                return s;
+        }
+    }
+    return NULL;
+}
+
 void slai_class_mark(const struct slai_span *s, uint8_t scaled)
 {
     struct slai_region *r = slai_region_of_span(s);

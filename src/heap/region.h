@@ -41,7 +41,7 @@ struct slai_span {
     uint8_t place;   /* SLAB: enum slai_place, the list it is in (I4) */
     uint8_t clean;   /* FREE and BUSY: reads as zero (I9) */
     uint8_t moved;   /* its mapping was split by slai_os_move(): purge by renewing */
-    uint16_t class;  /* SLAB and INNER */
+    uint16_t class;  /* SLAB and INNER; an object cache's free looks at it whatever the page is */
     uint16_t capacity; /* SLAB: blocks in it */
     uint32_t pages;  /* length of the span */
     uint32_t back;   /* pages back to the first page: INNER, and last page of FREE */
@@ -157,6 +157,16 @@ SLA_INLINE uint8_t slai_class_byte(const void *p)
         return slai_load_relaxed((const uint8_t *)base + page);
     return slai_class_byte_far(p);
 }
+
+/* The object cache's class of the slab p lies in; 0: in none. */
+unsigned slai_object_class_of(const void *p);
+
+/* Walks over the slabs of an object class: the first whose page is *cursor or later, which goes on behind it; NULL: no
+   more. The slabs are the caller's business to keep. */
+struct slai_slab_cursor {
+    size_t region, page;
+};
+struct slai_span *slai_slab_next(struct slai_slab_cursor *cursor, unsigned class);
 
 /* Writes the class map for a slab's pages. */
 void slai_class_mark(const struct slai_span *s, uint8_t scaled);

@@ -18,6 +18,8 @@
 /* Above this calloc and realloc take whole pages all the same: they may read as zero, and they grow in place. */
 #define SLAI_PAGES_FROM ((size_t)32768)
 
+#define SLAI_SLAB_WORDS 128 /* a bitmap is no longer */
+
 /* Everything a slab or a stack of the class needs to know; constant. 32 bytes: its place is found by a shift. */
 struct slai_class {
     size_t size;
@@ -66,7 +68,7 @@ extern struct slai_object_class *slai_object_classes[SLAI_OBJECT_CLASSES] SLA_HI
 extern uint32_t slai_object_end SLA_HIDDEN; /* no class has this number or a higher one */
 
 /* Fills in the geometry for blocks of `size` bytes, at most SLAI_OBJECT_MAX. */
-#define SLAI_OBJECT_MAX ((size_t)1 << 20)
+#define SLAI_OBJECT_MAX ((size_t)2 << 20)
 void slai_class_make(struct slai_class *k, size_t size, unsigned flags);
 
 /* From sizes to 2 * class, the scaling that the stacks use; [n] is for sizes up to 8n, 128n. */

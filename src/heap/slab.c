@@ -52,7 +52,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
     for (unsigned w = 0; w + 1 < k->words; w++)
         free[w] = ~(uint64_t)0;
     free[k->words - 1] = slai_low_mask(k->capacity - (k->words - 1u) * SLAI_WORD_BITS);
-    s->class = (uint16_t)class;
+    slai_set_relaxed(&s->class, (uint16_t)class);
     s->place = SLAI_NOWHERE;
     s->size = (uint32_t)k->size;
     s->recip = k->reciprocal;
@@ -68,7 +68,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_INNER);
         s[i].back = (uint32_t)i;
-        s[i].class = (uint16_t)class;
+        slai_set_relaxed(&s[i].class, (uint16_t)class);
     }
     slai_class_mark(s, slai_class_is_object(class) ? 0 : (uint8_t)(2 * class));
     slai_add_relaxed(&slai_slabs_made, 1);
@@ -85,12 +85,12 @@ void slai_slab_destroy(struct slai_span *s)
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
-        s[i].class = 0;
+        slai_set_relaxed(&s[i].class, (uint16_t)0);
     }
     slai_meta_give(s->free, bitmap_bytes(slai_class_at(s->class)));
     s->free = NULL;
     uncharge(s->class);
-    s->class = 0; /* an object cache's number names a slab of it, whoever asks */
+    slai_set_relaxed(&s->class, (uint16_t)0); /* an object cache's number names a slab of it, whoever asks */
     slai_pages_give(s);
     slai_purge_after_give();
 }

@@ -25,6 +25,8 @@
 /* Not sysconf(), whose tables touch pages of libc that small programs do not need. */
 size_t slai_os_page_asked(void) { return getauxval(AT_PAGESZ); }
 
+size_t slai_os_thread(void) { return (size_t)syscall(SYS_gettid); }
+
 /*
  * Some emulators and sandboxes accept MADV_DONTNEED and do nothing, so the
  * first purge of the process looks at what it did before it is believed.

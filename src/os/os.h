@@ -59,6 +59,9 @@ size_t slai_os_address_limit(void);
 /* A monotonic clock in ms, cheap and coarse (some ms). Never 0. */
 uint64_t slai_os_clock(void);
 
+/* A number that tells threads apart, as the system names them where it does. */
+size_t slai_os_thread(void);
+
 /* Does the process run with more privilege than its user has? */
 bool slai_os_privileged(void);
 

@@ -13,6 +13,8 @@
 
 size_t slai_os_page_asked(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
+size_t slai_os_thread(void) { return (size_t)(uintptr_t)pthread_self(); }
+
 /* POSIX_MADV_DONTNEED may be a no-op; a fresh mapping in place is the portable way to drop pages. */
 bool slai_os_purge(void *p, size_t size) { return slai_os_renew(p, size); }
 

@@ -36,6 +36,9 @@
 #define SLA_PAUSE() __asm__ volatile("" ::: "memory")
 #endif
 
+/* The compiler is to index by i where it stands, not to make a pointer of it first: x86 scales for nothing. */
+#define SLA_INDEX(i) __asm__("" : "+r"(i))
+
 #define SLA_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define SLA_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
