@@ -15,7 +15,7 @@ static struct {
 
 #define FLAGS (SLA_CACHE_ZEROED | SLA_CACHE_TYPE_STABLE | SLA_CACHE_NO_REAP | SLA_CACHE_DEBUG)
 
-/* A struct stays with its place in the class table for good: whoever looks at a stale one finds one. REQUIRES OBJCACHE. */
+/* A struct stays with its place in the class table: whoever looks at a stale one finds one. REQUIRES OBJCACHE. */
 static struct sla_cache *vacancy(void)
 {
     unsigned class = SLAI_OBJECT_FIRST;
@@ -293,12 +293,13 @@ static void add_held(struct slai_tcache *tc, void *arg)
     slai_unlock(&tc->lock);
 }
 
-static void collect(const struct sla_cache *cache, sla_cache_stats_t *st)
+void slai_objcache_collect(const struct sla_cache *cache, sla_cache_stats_t *st)
 {
     const struct slai_class *k = &cache->store.kind.class;
     struct slai_slab_cursor cursor = {0, 0};
     struct holding h = {cache->class, 0};
     size_t used = 0, all;
+    memset(st, 0, sizeof *st);
     for (struct slai_span *s; (s = slai_slab_next(&cursor, cache->class)) != NULL;) {
         size_t out = slai_load_relaxed(&s->used), remote = slai_load_relaxed(&s->remote);
         used += out > remote ? out - remote : 0;
@@ -325,9 +326,8 @@ int sla_cache_stats(sla_cache_t *cache, sla_cache_stats_t *stats, size_t size) S
         errno = EINVAL;
         return -1;
     }
-    memset(&all, 0, sizeof all);
     slai_arrive();
-    collect(cache, &all);
+    slai_objcache_collect(cache, &all);
     memset(stats, 0, size);
     memcpy(stats, &all, size < sizeof all ? size : sizeof all);
     return 0;

@@ -213,8 +213,8 @@ size_t slai_objcache_usable(unsigned class)
     return (cache->flags & SLA_CACHE_DEBUG) != 0 ? cache->size : cache->store.kind.class.size;
 }
 
-SLA_COLD void slai_objcache_misuse(const char *call, const void *object, const char *what, const struct sla_cache *cache,
-                                   const char *then, const struct sla_cache *other)
+SLA_COLD void slai_objcache_misuse(const char *call, const void *object, const char *what,
+                                   const struct sla_cache *cache, const char *then, const struct sla_cache *other)
 {
     struct slai_line l;
     slai_misuse_begin(&l, call, object);
@@ -242,7 +242,8 @@ static void free_slow(struct sla_cache *cache, void *object)
     if (class == cache->class)
         slai_objcache_put(class, object, "cache_free");
     else if (class != 0)
-        slai_objcache_misuse("cache_free", object, "object of cache", slai_objcache_at(class), " freed into cache", cache);
+        slai_objcache_misuse("cache_free", object, "object of cache", slai_objcache_at(class), " freed into cache",
+                             cache);
     else
         slai_objcache_misuse("cache_free", object, "not an object of cache", cache, "", NULL);
     errno = saved;
@@ -269,7 +270,7 @@ size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t count) S
     return n;
 }
 
-/* How many of objects[] lie one after the other in a slab, none of them just after itself, nor the first after `last`. */
+/* How many of objects[], one after the other, lie in a slab, none just after itself, nor the first after `last`. */
 static size_t run_of(void *const *objects, size_t count, const struct slai_span *s, const void *last)
 {
     uintptr_t start = (uintptr_t)s->start, length = (size_t)s->pages << SLAI_PAGE_SHIFT, offsets = 0;

@@ -61,8 +61,8 @@ size_t slai_objcache_usable(unsigned class);
 bool slai_objcaches_relieve(void);
 
 /* objadmin.c */
-/* Destroys free objects whose slabs have rested `delay` ms, of at most `most` slabs; with 0 and `last` all of them. Returns
-   the bytes given back. */
+/* Destroys free objects whose slabs have rested `delay` ms, of at most `most` slabs; the last slab with free objects
+   stays unless `last`. The bytes given back. */
 size_t slai_objcache_reap(struct sla_cache *cache, uint64_t delay, size_t most, bool last);
 
 /* The same for all caches but those with NO_REAP, each with visit() before. */
@@ -70,6 +70,8 @@ size_t slai_objcaches_reap(uint64_t delay);
 
 /* Calls visit(cache, arg) for each cache, which cannot end meanwhile, with no lock held. */
 void slai_objcaches_visit(void (*visit)(struct sla_cache *cache, void *arg), void *arg);
+
+void slai_objcache_collect(const struct sla_cache *cache, sla_cache_stats_t *stats);
 
 void slai_objcaches_lock(void); /* around fork */
 void slai_objcaches_unlock(void);
@@ -92,7 +94,7 @@ void slai_objdebug_poison(struct sla_cache *cache, void *object);
 void slai_objdebug_audit(struct sla_cache *cache, void *object, const char *call);
 
 /* "CALL(0xOBJECT): WHAT 'NAME'...": adds a cache's name. */
-SLA_COLD void slai_objcache_misuse(const char *call, const void *object, const char *what, const struct sla_cache *cache,
-                                   const char *then, const struct sla_cache *other);
+SLA_COLD void slai_objcache_misuse(const char *call, const void *object, const char *what,
+                                   const struct sla_cache *cache, const char *then, const struct sla_cache *other);
 
 #endif

@@ -2,6 +2,7 @@
 #include "api/stats.h"
 
 #include "api/api.h"
+#include "api/objcache.h"
 #include "cache/thread.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
@@ -188,9 +189,26 @@ static void print_classes(const struct printer *to, const struct sums *sums)
     }
 }
 
+static void print_cache(struct sla_cache *cache, void *arg)
+{
+    const struct printer *to = arg;
+    sla_cache_stats_t st;
+    struct slai_line l;
+    slai_objcache_collect(cache, &st);
+    slai_line_start(&l);
+    column(&l, st.stride, 10);
+    column(&l, st.slabs, 10);
+    column(&l, st.live, 10);
+    column(&l, st.cached, 10);
+    column(&l, st.free, 10);
+    slai_line_text(&l, "  cache ");
+    slai_line_text(&l, cache->name);
+    print(to, &l);
+}
+
 void slai_stats_print(void (*out)(void *arg, const char *line), void *arg)
 {
-    const struct printer to = {out, arg};
+    struct printer to = {out, arg};
     sla_stats_t st;
     struct sums sums = {.stats = &st};
     int saved = errno;
@@ -211,6 +229,7 @@ void slai_stats_print(void (*out)(void *arg, const char *line), void *arg)
     figure(&to, "regions", st.regions, "");
     figure(&to, "threads", st.threads, "");
     print_classes(&to, &sums);
+    slai_objcaches_visit(print_cache, &to);
     errno = saved;
 }
 
