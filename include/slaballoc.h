@@ -70,6 +70,14 @@ SLA_API void sla_free_sized(void *block, size_t size) SLA_NOEXCEPT;
 SLA_API void sla_free_aligned_sized(void *block, size_t alignment, size_t size) SLA_NOEXCEPT;
 
 /*
+ * Many blocks at a time.  sla_alloc_batch allocates count blocks of size bytes, writes them to blocks[0] and on, and
+ * returns how many: less than count, with ENOMEM, when memory runs out.  sla_free_batch frees count blocks, each as
+ * sla_free does.
+ */
+SLA_API size_t sla_alloc_batch(size_t size, void **blocks, size_t count) SLA_NOEXCEPT SLA_RESULT;
+SLA_API void sla_free_batch(void **blocks, size_t count) SLA_NOEXCEPT;
+
+/*
  * Aligned allocation; alignment is a power of two (EINVAL otherwise), size any
  * value.  sla_posix_memalign also wants a multiple of sizeof(void *), returns
  * the error instead of setting errno and leaves *out alone on failure;

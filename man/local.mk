@@ -5,9 +5,11 @@
 
 notrans_dist_man3_MANS = \
 	%D%/sla_aligned_alloc.3 \
+	%D%/sla_alloc_batch.3 \
 	%D%/sla_calloc.3 \
 	%D%/sla_free.3 \
 	%D%/sla_free_aligned_sized.3 \
+	%D%/sla_free_batch.3 \
 	%D%/sla_free_sized.3 \
 	%D%/sla_good_size.3 \
 	%D%/sla_maintain.3 \

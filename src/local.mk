@@ -13,6 +13,7 @@ subinclude_HEADERS += include/slaballoc/cache.h include/slaballoc/stats.h
 core_sources = \
 	%D%/api/align.c \
 	%D%/api/api.h \
+	%D%/api/batch.c \
 	%D%/api/control.c \
 	%D%/api/fast.h \
 	%D%/api/fork.c \

@@ -37,6 +37,7 @@ check_LTLIBRARIES += %D%/libsupport.la
 
 check_programs = \
 	%D%/api/test_align \
+	%D%/api/test_batch \
 	%D%/api/test_calloc \
 	%D%/api/test_conformance \
 	%D%/api/test_control \
@@ -53,6 +54,7 @@ check_programs = \
 	%D%/threads/test_fork \
 	%D%/threads/test_remote \
 	%D%/threads/test_stress \
+	%D%/unit/test_batch \
 	%D%/unit/test_bench_stats \
 	%D%/unit/test_bits \
 	%D%/unit/test_conf \

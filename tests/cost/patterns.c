@@ -8,17 +8,20 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MANY = 1000, DEEP = 4000, FEW = 80 };
+enum { MANY = 1000, DEEP = 4000, FEW = 80, BATCH = 64, BATCHES = 20 };
 
 static void *(*volatile take)(size_t) = malloc;
 static void *(*volatile take_zeroed)(size_t, size_t) = calloc;
 static void *(*volatile resize)(void *, size_t) = realloc;
 static void (*volatile give)(void *) = free;
+static size_t (*take_many)(size_t, void **, size_t);
+static void (*give_many)(void **, size_t);
 
 static void *blocks[DEEP];
 static size_t sizes[MANY];
@@ -35,6 +38,9 @@ static unsigned draw(unsigned below)
 
 static void prepare(void)
 {
+    void *all = dlopen(NULL, RTLD_NOW);
+    *(void **)&take_many = dlsym(all, "sla_alloc_batch"); /* there when the drop-in is preloaded */
+    *(void **)&give_many = dlsym(all, "sla_free_batch");
     for (unsigned i = 0; i < MANY; i++) {
         unsigned j = draw(i + 1);
         sizes[i] = 1 + draw(512);
@@ -117,13 +123,25 @@ static void grow(void)
     give(block);
 }
 
+static void batch64(void)
+{
+    size_t (*get)(size_t, void **, size_t) = take_many;
+    void (*put)(void **, size_t) = give_many;
+    for (int i = 0; i < BATCHES; i++) {
+        if (get(64, blocks, BATCH) != BATCH)
+            abort();
+        put(blocks, BATCH);
+    }
+}
+
 static const struct {
     const char *name;
     int pairs;
     void (*run)(void);
 } patterns[] = {{"again", MANY, again},     {"stack", MANY, stack},   {"deep", DEEP, deep},
                 {"swing", MANY, swing},     {"queue", MANY, queue},   {"shuffle", MANY, shuffle},
-                {"medium", FEW, medium},    {"clear", MANY, clear},   {"grow", FEW, grow}};
+                {"medium", FEW, medium},    {"clear", MANY, clear},   {"grow", FEW, grow},
+                {"batch64", BATCH * BATCHES, batch64}};
 
 int main(int argc, char **argv)
 {

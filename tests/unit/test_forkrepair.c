@@ -325,6 +325,19 @@ static void *churn(void *arg)
     return NULL;
 }
 
+static void *churn_batches(void *arg)
+{
+    struct support_rng rng;
+    void *p[300];
+    support_seed(&rng, (uint64_t)(uintptr_t)arg);
+    while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+        size_t n = support_below(&rng, ARRAY_LEN(p));
+        n = sla_alloc_batch(support_below(&rng, 3000), p, n);
+        sla_free_batch(p, n);
+    }
+    return NULL;
+}
+
 static void *brief(void *arg)
 {
     void *p[30];
@@ -349,7 +362,7 @@ static void *come_and_go(void *arg)
 
 START_TEST(running_threads)
 {
-    pthread_t threads[4];
+    pthread_t threads[5];
     struct support_child child;
     size_t rounds = support_scaled(25);
     if (SUPPORT_TSAN)
@@ -359,13 +372,14 @@ START_TEST(running_threads)
     for (uintptr_t i = 0; i < 3; i++)
         unit_thread(&threads[i], churn, (void *)(i + 1));
     unit_thread(&threads[3], come_and_go, NULL);
+    unit_thread(&threads[4], churn_batches, (void *)(uintptr_t)4);
     for (size_t i = 0; i < rounds; i++) {
         support_run_child(heap_is_sound, NULL, 10, &child);
         if (!child.exited || child.status != 0)
             break;
     }
     atomic_store(&stop, 1);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         unit_join(threads[i]);
     expect_good(&child);
 }
