@@ -51,12 +51,30 @@ SLA_API void *sla_malloc(size_t size) SLA_NOEXCEPT SLA_MALLOC_LIKE SLA_SIZE1(1);
 SLA_API void *sla_calloc(size_t count, size_t size) SLA_NOEXCEPT SLA_MALLOC_LIKE SLA_SIZE2(1, 2);
 
 /*
+ * The same, and *usable is what the block really has, all of which may be used (0 on failure).  Compilers do not
+ * take `size` for the block's size, as they do with sla_malloc: neither they nor _FORTIFY_SOURCE object to its use.
+ */
+SLA_API void *sla_malloc_usable(size_t size, size_t *usable) SLA_NOEXCEPT SLA_MALLOC_LIKE;
+
+/*
  * Resizing.  The contents up to the smaller size are kept.  block NULL is
  * sla_malloc; size 0 frees the block and returns NULL.  On failure the block
  * is left as it was.
  */
 SLA_API void *sla_realloc(void *block, size_t size) SLA_NOEXCEPT SLA_RESULT SLA_SIZE1(2);
 SLA_API void *sla_reallocarray(void *block, size_t count, size_t size) SLA_NOEXCEPT SLA_RESULT SLA_SIZE2(2, 3);
+
+/*
+ * The same, and bytes from old_size to size read as zero; old_size is at most what the block has (EINVAL), 0 for
+ * NULL.
+ */
+SLA_API void *sla_rezalloc(void *block, size_t old_size, size_t size) SLA_NOEXCEPT SLA_RESULT SLA_SIZE1(3);
+
+/*
+ * Room for `preferred` bytes, or at least for `min`, without moving the block: what it has then, or 0 with ENOMEM,
+ * and it is as it was.  EINVAL: block NULL, or min > preferred.
+ */
+SLA_API size_t sla_try_expand(void *block, size_t min, size_t preferred) SLA_NOEXCEPT;
 
 /*
  * Freeing.  NULL is ignored.  errno is never changed.  The sized forms accept

@@ -14,6 +14,7 @@ notrans_dist_man3_MANS = \
 	%D%/sla_good_size.3 \
 	%D%/sla_maintain.3 \
 	%D%/sla_malloc.3 \
+	%D%/sla_malloc_usable.3 \
 	%D%/sla_memalign.3 \
 	%D%/sla_option_get.3 \
 	%D%/sla_option_set.3 \
@@ -21,10 +22,12 @@ notrans_dist_man3_MANS = \
 	%D%/sla_posix_memalign.3 \
 	%D%/sla_realloc.3 \
 	%D%/sla_reallocarray.3 \
+	%D%/sla_rezalloc.3 \
 	%D%/sla_stats_get.3 \
 	%D%/sla_stats_print.3 \
 	%D%/sla_thread_idle.3 \
 	%D%/sla_trim.3 \
+	%D%/sla_try_expand.3 \
 	%D%/sla_usable_size.3 \
 	%D%/sla_version.3 \
 	%D%/slaballoc.3

@@ -42,11 +42,14 @@ check_programs = \
 	%D%/api/test_conformance \
 	%D%/api/test_control \
 	%D%/api/test_errno \
+	%D%/api/test_expand \
+	%D%/api/test_fortify \
 	%D%/api/test_limits \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
 	%D%/misuse/test_conf \
+	%D%/misuse/test_extended \
 	%D%/misuse/test_misuse \
 	%D%/misuse/test_sized \
 	%D%/threads/test_churn \

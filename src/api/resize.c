@@ -60,15 +60,53 @@ SLA_INLINE size_t block_size(const void *p, const char *call)
     return SLA_LIKELY(class != NULL && class->size != 0) ? class->size : slai_size_of(p, call);
 }
 
+/* What sla_malloc(size) gives; size <= PTRDIFF_MAX. */
+static size_t good_size(size_t size)
+{
+    return size <= SLAI_MEDIUM_MAX ? slai_class_size(slai_class_of(size)) : slai_round_up(size, SLAI_PAGE);
+}
+
 /* There is no memory for a new block, but the old one will do if it was to shrink. */
 static SLA_COLD void *kept(void *p, size_t old, size_t size) { return size <= old ? p : NULL; }
+
+/*
+ * Of the block p, of `old` bytes, which may be large, a block of size > 0 bytes with what the first `keep` bytes hold.
+ * Those from *blank on are known to read as zero.
+ */
+static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank)
+{
+    bool zero = false;
+    void *q;
+    *blank = size;
+    if (size > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    /* A large block keeps at most an eighth that it does not need. */
+    if (size <= old && size >= old - old / 8)
+        return p;
+    slai_arrive();
+    if (slai_class_byte(p) == 0 && size > SLAI_PAGES_FROM) {
+        q = slai_large_resize(p, size, &zero) ? p : slai_large_move(p, size, &zero);
+        if (q != NULL) {
+            *blank = zero ? old : size;
+            return q;
+        }
+    }
+    q = size > SLAI_PAGES_FROM ? slai_large(size, 1, &zero) : slai_malloc(size);
+    if (q == NULL)
+        return kept(p, old, size);
+    keep = keep < size ? keep : size;
+    memcpy(q, p, keep);
+    *blank = zero ? keep : size;
+    slai_free(p);
+    return q;
+}
 
 /* Everything but a small block that stays or becomes another small block. */
 static SLA_NOINLINE void *realloc_other(void *p, size_t size)
 {
-    size_t old;
-    bool zero;
-    void *q;
+    size_t old, blank;
     if (p == NULL)
         return slai_malloc(size);
     if (size == 0) {
@@ -80,27 +118,7 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    if (size > PTRDIFF_MAX) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    /* A large block keeps at most an eighth that it does not need. */
-    if (size <= old && size >= old - old / 8)
-        return p;
-    slai_arrive();
-    if (slai_class_byte(p) == 0 && size > SLAI_PAGES_FROM) {
-        if (slai_large_resize(p, size))
-            return p;
-        q = slai_large_move(p, size);
-        if (q != NULL)
-            return q;
-    }
-    q = size > SLAI_PAGES_FROM ? slai_large(size, 1, &zero) : slai_malloc(size);
-    if (q == NULL)
-        return kept(p, old, size);
-    memcpy(q, p, old < size ? old : size);
-    slai_free(p);
-    return q;
+    return resize(p, old, old, size, &blank);
 }
 
 /* As below, where no block is at hand, or not even a cache. */
@@ -193,6 +211,49 @@ void slai_free_aligned_sized(void *p, size_t align, size_t size)
     slai_free(p);
 }
 
+/* Of p's first `meant` bytes something is to be kept; all others of the new block read as zero. */
+static void *rezalloc(void *p, size_t meant, size_t size)
+{
+    size_t old, blank = size;
+    void *q;
+    if (p == NULL && meant == 0)
+        return slai_calloc(1, size);
+    old = p != NULL ? slai_size_of(p, "rezalloc") : 0;
+    if (old == 0 || meant > old) {
+        errno = EINVAL;
+        return NULL;
+    }
+    q = size > SLAI_PAGES_FROM && size > old ? resize(p, old, meant, size, &blank) : slai_realloc(p, size);
+    if (q != NULL && meant < blank)
+        memset((char *)q + meant, 0, blank - meant);
+    return q;
+}
+
+static bool expand_large(void *p, size_t size)
+{
+    bool zero;
+    return size <= PTRDIFF_MAX && slai_large_resize(p, size, &zero);
+}
+
+static size_t try_expand(void *p, size_t least, size_t most)
+{
+    size_t old = p != NULL && least <= most ? slai_size_of(p, "try_expand") : 0;
+    if (old == 0) {
+        errno = EINVAL;
+        return 0;
+    }
+    if (old < most && slai_class_byte(p) == 0) {
+        slai_arrive();
+        if (!expand_large(p, most) && old < least)
+            (void)expand_large(p, least);
+        old = slai_large_size(p);
+    }
+    if (old >= least)
+        return old;
+    errno = ENOMEM;
+    return 0;
+}
+
 size_t slai_usable_size(const void *p) { return p != NULL ? slai_size_of(p, "usable_size") : 0; }
 
 void *sla_calloc(size_t count, size_t size) SLA_NOEXCEPT { return slai_calloc(count, size); }
@@ -203,14 +264,21 @@ void sla_free_aligned_sized(void *p, size_t align, size_t size) SLA_NOEXCEPT
 {
     slai_free_aligned_sized(p, align, size);
 }
+void *sla_rezalloc(void *p, size_t old, size_t size) SLA_NOEXCEPT { return rezalloc(p, old, size); }
+size_t sla_try_expand(void *p, size_t least, size_t most) SLA_NOEXCEPT { return try_expand(p, least, most); }
 size_t sla_usable_size(const void *p) SLA_NOEXCEPT { return slai_usable_size(p); }
 
 size_t sla_good_size(size_t size) SLA_NOEXCEPT
 {
     slai_init();
-    if (size <= SLAI_MEDIUM_MAX)
-        return slai_class_size(slai_class_of(size));
-    return size <= PTRDIFF_MAX ? slai_round_up(size, SLAI_PAGE) : size;
+    return size <= PTRDIFF_MAX ? good_size(size) : size;
+}
+
+void *sla_malloc_usable(size_t size, size_t *usable) SLA_NOEXCEPT
+{
+    void *p = slai_malloc(size);
+    *usable = p != NULL ? good_size(size) : 0;
+    return p;
 }
 
 int sla_owns(const void *p) SLA_NOEXCEPT { return slai_region_of(p) != NULL; }

@@ -63,12 +63,13 @@ size_t slai_large_size(const void *p)
     return s != NULL && slai_kind(s) == SLAI_KIND_LARGE ? (size_t)s->pages << SLAI_PAGE_SHIFT : 0;
 }
 
-bool slai_large_resize(void *p, size_t size)
+bool slai_large_resize(void *p, size_t size, bool *zero)
 {
-    struct slai_span *s = span_at(p);
+    struct slai_span *s = span_at(p), *next = s + s->pages;
     size_t pages = pages_of(size);
     bool done = true;
     int saved = errno;
+    *zero = false;
     if (pages == s->pages)
         return true;
     if (pages > UINT32_MAX / 2)
@@ -77,13 +78,15 @@ bool slai_large_resize(void *p, size_t size)
     if (pages < s->pages)
         slai_span_shrink(s, pages);
     else
-        done = slai_span_grow(s, pages);
+        *zero = done = slai_span_grow(s, pages);
+    if (*zero)
+        *zero = next->clean != 0; /* it still says of what kind it was */
     slai_unlock(&slai_pageheap.lock);
     errno = saved; /* when fresh pages were refused the caller may still succeed elsewhere */
     return done;
 }
 
-void *slai_large_move(void *p, size_t size)
+void *slai_large_move(void *p, size_t size, bool *zero)
 {
     struct slai_span *s = span_at(p), *to;
     size_t old = (size_t)s->pages << SLAI_PAGE_SHIFT;
@@ -106,6 +109,7 @@ void *slai_large_move(void *p, size_t size)
     to->moved = to->moved < 255 ? to->moved + 1 : 255;
     slai_set_relaxed(&slai_pageheap.moved, slai_pageheap.moved + 1);
     slai_unlock(&slai_pageheap.lock);
+    *zero = to->clean != 0;
     slai_large_give(p, "realloc");
     return to->start;
 }

@@ -16,10 +16,12 @@ void slai_large_give(void *p, const char *call);
 /* Bytes of the live large block that starts at p; 0: there is none. Takes no lock: p is the caller's. */
 size_t slai_large_size(const void *p);
 
-/* Makes the block fit size bytes where it is, by giving back its tail or taking what follows it. */
-bool slai_large_resize(void *p, size_t size);
+/* Makes the block fit size bytes where it is, by giving back its tail or taking what follows it. *zero: pages were
+   added, and they read as zero. */
+bool slai_large_resize(void *p, size_t size, bool *zero);
 
-/* A new block of size bytes with p's pages moved into it, p freed; NULL: not possible or not worth it, copy. */
-void *slai_large_move(void *p, size_t size);
+/* A new block of size bytes with p's pages moved into it, p freed; NULL: not possible or not worth it, copy. *zero as
+   above. */
+void *slai_large_move(void *p, size_t size, bool *zero);
 
 #endif

@@ -21,6 +21,8 @@ static char *take(size_t size)
     return p;
 }
 
+static bool told; /* whether what was added reads as zero */
+
 static void give(void *p) { slai_large_give(p, "free"); }
 
 START_TEST(take_and_give)
@@ -94,7 +96,7 @@ START_TEST(resize_both_ways)
     static const size_t pages[] = {39, 20, 40, 7, 1, 40, 8};
     size_t least = 40;
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
-        ck_assert(slai_large_resize(p, (pages[i] << SLAI_PAGE_SHIFT) - 5));
+        ck_assert(slai_large_resize(p, (pages[i] << SLAI_PAGE_SHIFT) - 5, &told));
         ck_assert_uint_eq(slai_large_size(p), pages[i] << SLAI_PAGE_SHIFT);
         ck_assert_uint_eq(heap.large_pages, before - 40 + pages[i]);
         least = pages[i] < least ? pages[i] : least;
@@ -108,8 +110,8 @@ END_TEST
 START_TEST(same_pages_need_nothing)
 {
     char *p = take(3 * SLAI_PAGE);
-    ck_assert(slai_large_resize(p, 3 * SLAI_PAGE - 1));
-    ck_assert(slai_large_resize(p, 2 * SLAI_PAGE + 1));
+    ck_assert(slai_large_resize(p, 3 * SLAI_PAGE - 1, &told));
+    ck_assert(slai_large_resize(p, 2 * SLAI_PAGE + 1, &told));
     ck_assert_uint_eq(slai_large_size(p), 3 * SLAI_PAGE);
     give(p);
 }
@@ -123,14 +125,34 @@ START_TEST(no_room_to_grow)
     char *p = take(5 * SLAI_PAGE), *wall = take(5 * SLAI_PAGE);
     ck_assert_ptr_eq(wall, p + 5 * SLAI_PAGE);
     support_fill(p, 5 * SLAI_PAGE, 2);
-    ck_assert(!slai_large_resize(p, 6 * SLAI_PAGE));
-    ck_assert(!slai_large_resize(p, PTRDIFF_MAX));
+    ck_assert(!slai_large_resize(p, 6 * SLAI_PAGE, &told));
+    ck_assert(!slai_large_resize(p, PTRDIFF_MAX, &told));
     ck_assert_uint_eq(slai_large_size(p), 5 * SLAI_PAGE);
     ck_assert(support_matches(p, 5 * SLAI_PAGE, 2));
     unit_sound();
     give(wall);
-    ck_assert(slai_large_resize(p, 9 * SLAI_PAGE));
+    ck_assert(slai_large_resize(p, 9 * SLAI_PAGE, &told));
     ck_assert(support_matches(p, 5 * SLAI_PAGE, 2));
+    give(p);
+}
+END_TEST
+
+/* What is added is called zero only if it is. */
+START_TEST(growth_knows_its_zeroes)
+{
+    char *p = take(4 * SLAI_PAGE);
+    memset(p, 1, 4 * SLAI_PAGE);
+    ck_assert(slai_large_resize(p, 2 * SLAI_PAGE, &told));
+    ck_assert(!told);
+    ck_assert(slai_large_resize(p, 3 * SLAI_PAGE, &told)); /* what it has just given back */
+    ck_assert(!told);
+    ck_assert(slai_large_resize(p, 2 * SLAI_PAGE, &told));
+    unit_tidy();
+    ck_assert(slai_large_resize(p, 4 * SLAI_PAGE, &told)); /* purged */
+    ck_assert(told && support_is_zero(p + 2 * SLAI_PAGE, 2 * SLAI_PAGE));
+    ck_assert(slai_large_resize(p, 4 * SLAI_PAGE - 1, &told));
+    ck_assert(!told);
+    unit_sound();
     give(p);
 }
 END_TEST
@@ -143,8 +165,9 @@ START_TEST(move_carries_the_contents)
     char *p = take(old), *wall = take(1);
     support_fill(p, old, 3);
     errno = SENTINEL_ERRNO;
-    char *q = slai_large_move(p, 2 * old + 5);
+    char *q = slai_large_move(p, 2 * old + 5, &told);
     ck_assert_int_eq(errno, SENTINEL_ERRNO);
+    ck_assert(q == NULL || !told || support_is_zero(q + old, old + 5));
     if (q == NULL) { /* no mremap */
         ck_assert(support_matches(p, old, 3));
         q = p;
@@ -170,7 +193,7 @@ START_TEST(small_moves_are_not_worth_it)
 {
     char *p = take(MIB - SLAI_PAGE);
     unit_refuse(SLAI_CALL_MOVE, 1);
-    ck_assert_ptr_null(slai_large_move(p, 4 * MIB));
+    ck_assert_ptr_null(slai_large_move(p, 4 * MIB, &told));
     ck_assert_uint_eq(slai_fault.seen[SLAI_CALL_MOVE], 0);
     ck_assert_uint_eq(slai_large_size(p), MIB - SLAI_PAGE);
     give(p);
@@ -182,7 +205,7 @@ START_TEST(too_many_moves_are_not_tried)
     char *p = take(2 * MIB);
     size_t moved = heap.moved;
     slai_set_relaxed(&heap.moved, 1000000);
-    ck_assert_ptr_null(slai_large_move(p, 4 * MIB));
+    ck_assert_ptr_null(slai_large_move(p, 4 * MIB, &told));
     ck_assert_uint_eq(slai_fault.seen[SLAI_CALL_MOVE], 0);
     slai_set_relaxed(&heap.moved, moved);
     give(p);
@@ -197,7 +220,7 @@ START_TEST(refused_move_changes_nothing)
     unit_refuse(SLAI_CALL_MOVE, 1);
     slai_fault.err = EFAULT;
     errno = SENTINEL_ERRNO;
-    ck_assert_ptr_null(slai_large_move(p, 9 * MIB));
+    ck_assert_ptr_null(slai_large_move(p, 9 * MIB, &told));
     ck_assert_int_eq(errno, SENTINEL_ERRNO);
     ck_assert(support_matches(p, 2 * MIB, 4));
     ck_assert_uint_eq(heap.large_count, count);
@@ -343,6 +366,7 @@ int main(void)
     tcase_add_test(tc, resize_both_ways);
     tcase_add_test(tc, same_pages_need_nothing);
     tcase_add_test(tc, no_room_to_grow);
+    tcase_add_test(tc, growth_knows_its_zeroes);
     tcase_add_loop_test(tc, move_carries_the_contents, 0, 5);
     tcase_add_test(tc, small_moves_are_not_worth_it);
     tcase_add_test(tc, too_many_moves_are_not_tried);

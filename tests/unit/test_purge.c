@@ -274,7 +274,7 @@ START_TEST(moved_spans_are_renewed)
     size_t moved = heap.moved;
     char *p = slai_large_take(2 * MIB, 1, &zero), *guard = slai_large_take(100000, 1, &zero);
     support_fill(p, 2 * MIB, 3);
-    char *q = slai_large_move(p, 4 * MIB);
+    char *q = slai_large_move(p, 4 * MIB, &zero);
     if (q == NULL) { /* no mremap here */
         slai_large_give(p, "free");
     } else {
