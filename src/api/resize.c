@@ -86,7 +86,7 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
     if (size <= old && size >= old - old / 8)
         return p;
     slai_arrive();
-    if (slai_class_byte(p) == 0 && size > SLAI_PAGES_FROM) {
+    if (size > SLAI_PAGES_FROM && slai_large_size(p) != 0) {
         q = slai_large_resize(p, size, &zero) ? p : slai_large_move(p, size, &zero);
         if (q != NULL) {
             *blank = zero ? old : size;
@@ -242,7 +242,7 @@ static size_t try_expand(void *p, size_t least, size_t most)
         errno = EINVAL;
         return 0;
     }
-    if (old < most && slai_class_byte(p) == 0) {
+    if (old < most && slai_large_size(p) != 0) {
         slai_arrive();
         if (!expand_large(p, most) && old < least)
             (void)expand_large(p, least);

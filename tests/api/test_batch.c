@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <slaballoc/cache.h>
 #include <sys/resource.h>
 
 #define MOST 20000
@@ -174,6 +175,20 @@ START_TEST(any_mixture)
         }
         give(count);
     }
+    ck_assert_uint_eq(live(), before);
+}
+END_TEST
+
+/* Objects of a cache are found by their addresses, as sla_free() finds them. */
+START_TEST(objects_among_blocks)
+{
+    size_t before = live();
+    sla_cache_t *cache = sla_cache_create("some", 64, 0, 0, NULL, NULL, NULL);
+    ck_assert_ptr_nonnull(cache);
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert_ptr_nonnull(blocks[i] = i % 10 < 7 ? sla_cache_alloc(cache) : sla_malloc(64));
+    give(1000);
+    ck_assert_int_eq(sla_cache_destroy(cache), 0);
     ck_assert_uint_eq(live(), before);
 }
 END_TEST
@@ -359,6 +374,7 @@ int main(void)
     tcase_add_test(tc, mixes_with_single_calls);
     tcase_add_test(tc, order_is_kept);
     tcase_add_loop_test(tc, any_mixture, 0, 4);
+    tcase_add_test(tc, objects_among_blocks);
     tcase_add_test(tc, all_null);
     tcase_add_loop_test(tc, blocks_of_other_threads, 0, 6);
     tcase_add_test(tc, around_a_ring);

@@ -6,6 +6,7 @@
  */
 #include "support.h"
 
+#include <slaballoc/cache.h>
 #include <sys/resource.h>
 
 static const size_t sizes[] = {0,    1,    8,     9,     16,    17,    64,     100,    300,     1000,    1024,     1025,
@@ -115,6 +116,32 @@ START_TEST(large_blocks_grow)
     ck_assert_uint_eq(sla_usable_size(block), 13 * MIB + 64 * KIB);
     sla_free(wall);
     sla_free(block);
+}
+END_TEST
+
+/* An object of a cache may fill whole pages, but is no large block. */
+START_TEST(objects_stay_as_they_are)
+{
+    size_t size = 64 * KIB;
+    sla_cache_t *cache = sla_cache_create("pages", size, 0, 0, NULL, NULL, NULL);
+    ck_assert_ptr_nonnull(cache);
+    for (int way = 0; way < 3; way++) {
+        unsigned char *object = sla_cache_alloc(cache);
+        size_t have = sla_usable_size(object);
+        support_fill(object, size, 6);
+        EXPECT_SIZE(sla_try_expand(object, size, 3 * size), have);
+        EXPECT_ERROR(sla_try_expand(object, 2 * size, 3 * size), ENOMEM);
+        if (way == 1)
+            object = sla_realloc(object, 5 * size);
+        else if (way == 2)
+            object = sla_rezalloc(object, size, 5 * size);
+        ck_assert_ptr_nonnull(object);
+        ck_assert(support_matches(object, size, 6));
+        if (way == 2)
+            ck_assert(support_is_zero(object + size, 4 * size));
+        sla_free(object);
+    }
+    ck_assert_int_eq(sla_cache_destroy(cache), 0);
 }
 END_TEST
 
@@ -285,6 +312,7 @@ int main(void)
     tcase_add_loop_test(tc, expand_within_what_it_has, 0, all);
     tcase_add_test(tc, small_blocks_do_not_grow);
     tcase_add_test(tc, large_blocks_grow);
+    tcase_add_test(tc, objects_stay_as_they_are);
     tcase_add_test(tc, wrong_questions);
     tcase_add_loop_test(tc, from_size_to_size, 0, all);
     tcase_add_loop_test(tc, grows_in_steps, 0, 5);
