@@ -17,6 +17,7 @@ slaballoc_bench_SOURCES = \
 	%D%/fail.c \
 	%D%/histogram.c \
 	%D%/histogram.h \
+	%D%/inbox.h \
 	%D%/installed.c \
 	%D%/job.h \
 	%D%/json.c \

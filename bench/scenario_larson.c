@@ -36,11 +36,9 @@ static void fill(struct worker *worker, struct slot *slot)
         slot_fill(worker, slot, size);
         return;
     }
-    uint64_t since = worker->latency != NULL ? latency_clock() : 0;
+    uint64_t since = worker_since(worker);
     slot->block = work_block(larson->new(size), size);
-    if (worker->latency != NULL) {
-        latency_add(worker->latency, LATENCY_MALLOC, since);
-    }
+    worker_spent(worker, LATENCY_MALLOC, since);
     slot->size = size;
     block_touch(slot->block, size, (unsigned char)size);
     worker->check += size;
@@ -56,11 +54,9 @@ static void empty(struct worker *worker, struct slot *slot)
         return;
     }
     block_check(slot->block, slot->size, (unsigned char)slot->size);
-    uint64_t since = worker->latency != NULL ? latency_clock() : 0;
+    uint64_t since = worker_since(worker);
     larson->delete(slot->block, slot->size);
-    if (worker->latency != NULL) {
-        latency_add(worker->latency, LATENCY_FREE, since);
-    }
+    worker_spent(worker, LATENCY_FREE, since);
     slot->block = NULL;
     worker->calls++;
 }

@@ -8,8 +8,6 @@
  */
 #include "work.h"
 
-#include <dlfcn.h>
-
 static void call_malloc_trim(void *function)
 {
     (*(int (**)(size_t))(void *)&function)(0);
@@ -51,16 +49,9 @@ static const struct {
 
 const char *work_trim(void)
 {
-    Dl_info of_malloc, of_function;
-    void *found = dlsym(RTLD_DEFAULT, "malloc");
-
-    if (found == NULL || dladdr(found, &of_malloc) == 0) {
-        return NULL;
-    }
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        void *function = dlsym(RTLD_DEFAULT, ways[i].name);
-        if (function != NULL && dladdr(function, &of_function) != 0 &&
-            of_function.dli_fbase == of_malloc.dli_fbase) {
+        void *function;
+        if (work_function(&function, ways[i].name)) {
             ways[i].call(function);
             return ways[i].name;
         }

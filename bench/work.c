@@ -5,6 +5,7 @@
  */
 #include "work.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <fcntl.h>
@@ -225,6 +226,19 @@ uint64_t slots_bytes(const struct slot *slots, size_t count)
         sum += slots[i].block != NULL ? slots[i].size : 0;
     }
     return sum;
+}
+
+bool work_function(void *pointer, const char *name)
+{
+    Dl_info of_malloc, of_function;
+    void *in_use = dlsym(RTLD_DEFAULT, "malloc"), *function = dlsym(RTLD_DEFAULT, name);
+
+    if (in_use == NULL || function == NULL || dladdr(in_use, &of_malloc) == 0 || dladdr(function, &of_function) == 0 ||
+        of_function.dli_fbase != of_malloc.dli_fbase) {
+        return false;
+    }
+    memcpy(pointer, &function, sizeof(function));
+    return true;
 }
 
 struct errand {

@@ -137,6 +137,12 @@ uint64_t work_nanos(void); /* for what a scenario itself adds to worker->paused 
  */
 const char *work_trim(void);
 
+/*
+ * Puts the function of this name into a pointer to a function; false, and it
+ * is left alone, if the library that malloc is in has none.
+ */
+bool work_function(void *pointer, const char *name);
+
 /* --- the allocator, counted and on request timed; fail the run instead of returning NULL --- */
 
 _Noreturn void work_fail_memory(size_t size);
@@ -175,6 +181,22 @@ static inline void *worker_realloc(struct worker *worker, void *block, size_t si
         return work_block(timed_realloc(worker->latency, block, size), size);
     }
     return work_block(realloc(block, size), size);
+}
+
+/*
+ * For calls that have no function here: when one began, and that it is over.
+ * The scenario counts it in worker->calls.
+ */
+static inline uint64_t worker_since(const struct worker *worker)
+{
+    return __builtin_expect(worker->latency != NULL, 0) ? latency_clock() : 0;
+}
+
+static inline void worker_spent(struct worker *worker, enum latency_kind kind, uint64_t since)
+{
+    if (__builtin_expect(worker->latency != NULL, 0)) {
+        latency_add(worker->latency, kind, since);
+    }
 }
 
 /* Checks the alignment too. */
