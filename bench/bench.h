@@ -28,6 +28,7 @@ struct params {
     uint64_t seed;
     uint64_t size_min, size_max; /* of blocks; 0: a distribution of the scenario's own */
     uint64_t producers; /* threads that only allocate, where the others only free; 0: half of them */
+    uint64_t plain; /* not 0: malloc alone, where the allocator has more to offer */
 };
 
 enum param_unit { UNIT_COUNT, UNIT_BYTES, UNIT_SECONDS };
@@ -48,6 +49,7 @@ enum {
     PARAM_SIZE_MIN,
     PARAM_SIZE_MAX,
     PARAM_PRODUCERS,
+    PARAM_PLAIN,
     PARAM_COUNT
 };
 extern const struct param_info param_table[PARAM_COUNT];
@@ -84,6 +86,7 @@ struct scenario {
     bool one_thread;     /* --threads does not apply */
     bool own_sizes;      /* --size does not apply */
     bool producers;      /* --producers applies */
+    bool interface;      /* goes beyond malloc where the allocator does: --plain applies, and it is run by name alone */
     bool brief;          /* among those of a run without arguments */
     struct params defaults;
     void (*run)(const struct params *params, struct outcome *outcome);

@@ -15,6 +15,8 @@ slaballoc_bench_SOURCES = \
 	%D%/compare.h \
 	%D%/csv.c \
 	%D%/fail.c \
+	%D%/heaps.c \
+	%D%/heaps.h \
 	%D%/histogram.c \
 	%D%/histogram.h \
 	%D%/inbox.h \
@@ -56,10 +58,12 @@ slaballoc_bench_SOURCES = \
 	%D%/scenario_larson.c \
 	%D%/scenario_mstress.c \
 	%D%/scenario_multi.c \
+	%D%/scenario_objects.c \
 	%D%/scenario_pareto.c \
 	%D%/scenario_phase.c \
 	%D%/scenario_pin.c \
 	%D%/scenario_request.c \
+	%D%/scenario_requests.c \
 	%D%/scenario_single.c \
 	%D%/scenario_sleepers.c \
 	%D%/scenario_stress.c \

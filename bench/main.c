@@ -30,7 +30,7 @@ static void print_help(void)
           "       " PROGRAM " replay [OPTION...] FILE\n"
           "       " PROGRAM " show FILE\n"
           "Compare memory allocators: time and memory, and their ratios to the best.\n"
-          "Without SCENARIO all are run, see --list; without any argument some, briefly.\n"
+          "Without SCENARIO all that compare malloc are run, see --list; without any argument some, briefly.\n"
           "The commands have a --help of their own.\n"
           "\n"
           "What is run\n"
@@ -40,6 +40,7 @@ static void print_help(void)
           "      --live=BYTES       live set, over all threads\n"
           "      --size=A[..B]      sizes of blocks, bytes, where a scenario lets them be chosen\n"
           "      --producers=N      threads of handoff that only allocate (default: half)\n"
+          "      --plain            malloc alone in the scenarios that compare interfaces\n"
           "      --seed=N           start of the random numbers (default 1)\n"
           "      --quick            a tenth of the calls, 3 runs\n"
           "      --sweep=PARAM=A..B each scenario with PARAM, threads or live, doubled from A to B\n"
@@ -60,7 +61,7 @@ static void print_list(void)
 {
     for (size_t i = 0; scenario_table[i] != NULL; i++) {
         const struct scenario *s = scenario_table[i];
-        printf("%-14s %s\n%-14s   source: %s\n", s->name, s->summary, "", s->source);
+        printf("%-15s %s\n%-15s   source: %s\n", s->name, s->summary, "", s->source);
     }
 }
 
@@ -97,6 +98,7 @@ static const struct option long_options[] = {
     {"seconds", required_argument, NULL, OPT_PARAM + PARAM_SECONDS},
     {"live", required_argument, NULL, OPT_PARAM + PARAM_LIVE},
     {"producers", required_argument, NULL, OPT_PARAM + PARAM_PRODUCERS},
+    {"plain", no_argument, NULL, OPT_PARAM + PARAM_PLAIN},
     {"seed", required_argument, NULL, OPT_PARAM + PARAM_SEED},
     {"size", required_argument, NULL, OPT_PARAM + PARAM_SIZE_MIN},
     {"sweep", required_argument, NULL, OPT_SWEEP},
@@ -121,6 +123,9 @@ static void handle_option(struct options *options, int option)
     case OPT_PARAM + PARAM_SIZE_MIN:
         parse_sizes(options, optarg);
         break;
+    case OPT_PARAM + PARAM_PLAIN:
+        parse_param(options, PARAM_PLAIN, "1");
+        break;
     case OPT_SWEEP:
         options->sweep = sweep_parse(optarg);
         break;
@@ -137,7 +142,7 @@ static bool chosen_by_default(const struct options *options, const struct scenar
     if (options->sweep.on) {
         return sweep_default(&options->sweep, scenario);
     }
-    return !options->brief || scenario->brief;
+    return options->brief ? scenario->brief : !scenario->interface;
 }
 
 static void choose_scenarios(struct options *options, int count, char **names)

@@ -19,6 +19,7 @@ const struct param_info param_table[PARAM_COUNT] = {
     [PARAM_SIZE_MIN] = {"size", offsetof(struct params, size_min), UNIT_BYTES, 16, (uint64_t)1 << 30},
     [PARAM_SIZE_MAX] = {"size", offsetof(struct params, size_max), UNIT_BYTES, 16, (uint64_t)1 << 30},
     [PARAM_PRODUCERS] = {"producers", offsetof(struct params, producers), UNIT_COUNT, 1, 1023},
+    [PARAM_PLAIN] = {"plain", offsetof(struct params, plain), UNIT_COUNT, 0, 1},
 };
 
 uint64_t *param_field(struct params *params, const struct param_info *info)

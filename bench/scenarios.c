@@ -42,6 +42,9 @@ const struct scenario *const scenario_table[] = {
     &scenario_crowd,
     &scenario_sleepers,
     &scenario_growth,
+    &scenario_objects,
+    &scenario_objects_handoff,
+    &scenario_requests_heap,
     NULL,
 };
 
@@ -91,6 +94,9 @@ struct params scenario_params(const struct scenario *scenario, const struct para
     if (given[PARAM_PRODUCERS] && scenario->producers) {
         params.producers = user->producers;
     }
+    if (given[PARAM_PLAIN] && scenario->interface) {
+        params.plain = user->plain;
+    }
     if (given[PARAM_SEED]) {
         params.seed = user->seed;
     }
@@ -101,7 +107,7 @@ void scenario_job(const struct scenario *scenario, const struct params *params, 
 {
     const uint64_t numbers[SCENARIO_NUMBERS] = {params->threads,  params->ops,      params->millis,
                                                 params->live,     params->seed,     params->size_min,
-                                                params->size_max, params->producers};
+                                                params->size_max, params->producers, params->plain};
 
     made->argv[0] = "scenario";
     made->argv[1] = scenario->name;
@@ -131,6 +137,6 @@ void scenario_child(int argc, char **argv, struct outcome *outcome)
         numbers[i] = strtoull(argv[2 + i], NULL, 10);
     }
     struct params params = {numbers[0], numbers[1], numbers[2], numbers[3],
-                            numbers[4], numbers[5], numbers[6], numbers[7]};
+                            numbers[4], numbers[5], numbers[6], numbers[7], numbers[8]};
     scenario->run(&params, outcome);
 }

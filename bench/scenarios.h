@@ -9,7 +9,7 @@
 #include "job.h"
 
 /* A scenario as a job, and what that points to; not to be moved. */
-enum { SCENARIO_NUMBERS = 8 };
+enum { SCENARIO_NUMBERS = 9 };
 struct scenario_job {
     struct job job;
     char text[SCENARIO_NUMBERS][24];
@@ -35,10 +35,13 @@ extern const struct scenario scenario_larson;
 extern const struct scenario scenario_larson_sized;
 extern const struct scenario scenario_mstress;
 extern const struct scenario scenario_multi;
+extern const struct scenario scenario_objects;
+extern const struct scenario scenario_objects_handoff;
 extern const struct scenario scenario_pareto;
 extern const struct scenario scenario_phase;
 extern const struct scenario scenario_pin;
 extern const struct scenario scenario_request;
+extern const struct scenario scenario_requests_heap;
 extern const struct scenario scenario_single;
 extern const struct scenario scenario_sleepers;
 extern const struct scenario scenario_stress;

@@ -126,9 +126,9 @@ try 0 "$bench" --help; out_has '^Usage: slaballoc-bench'; quiet
 try 0 "$bench" -h; out_has '--alloc'
 try 0 "$bench" --version; out_is "slaballoc-bench (slaballoc) $SLABALLOC_VERSION"
 try 0 "$bench" --list; quiet
-for scenario in single multi stress large larson xmalloc kv idle handoff crowd sleepers growth; do out_has "^$scenario  *[a-z]"; done
+for scenario in single multi stress large larson xmalloc kv idle handoff crowd sleepers growth objects requests-heap; do out_has "^$scenario  *[a-z]"; done
 scenarios=$(grep -c '^[a-z]' "$work/out")
-[ "$scenarios" -ge 29 ] || wrong "only $scenarios scenarios"
+[ "$scenarios" -ge 32 ] || wrong "only $scenarios scenarios"
 [ "$(grep -c '^  *source: [a-z]' "$work/out")" -eq "$scenarios" ] || wrong 'not a source for each scenario'
 try 0 env SLABALLOC_LIBRARY="$library" "$bench" $small -t 3 single multi stress; quiet
 for scenario in single multi stress; do out_has "^$scenario  *[13] system  *[0-9]"; done
@@ -165,6 +165,17 @@ try 0 "$bench" --self --library "$library" -r 1 --quick --live 1M idle phase; qu
 out_has ' slaballoc  *MiB resident/live: full [0-9.]*/[01]\.[0-9] ([0-9.]*), freed [0-9.]*/0\.0, 2 s later '; out_has ' slaballoc  *MiB resident/live: built 1 [0-9.]*/1\.0 ([0-9.]*), thinned 1 '
 try 0 "$bench" --system --json -r 1 -n 2000 --live 1M growth; quiet
 out_has '"marks": \[{"name": "full", "live_bytes": 1048576, "resident_bytes": [1-9]'
+# Those that compare interfaces say what they used, and run by name alone.
+try 0 "$bench" --csv -r 1 -n 2000 --live 128K -t 3 objects objects-handoff requests-heap; quiet
+for scenario in objects objects-handoff; do
+  out_has "^$scenario,system,ok,1,3,.*,by malloc=[1-9][0-9]*/13"
+  out_has "^$scenario,slaballoc,ok,1,3,.*,by sla_cache_alloc=[1-9][0-9]*/13"
+done
+out_has '^requests-heap,system,ok,1,3,.*,by malloc='; out_has '^requests-heap,slaballoc,ok,1,3,.*,by [a-z]'
+try 0 "$bench" --self --library "$library" --csv -r 1 -n 2000 --plain objects requests-heap single; quiet
+out_has '^objects,.*,by malloc='; out_has '^requests-heap,.*,by malloc='; out_has '^single,slaballoc,ok'
+try 0 "$bench" --system --csv -r 1 --seconds 0.02 -t 2 objects-handoff requests-heap; quiet
+try 0 "$bench" --system --csv --latency -r 1 -n 2000 --size 64 requests-heap; quiet
 # Latencies, and the time of none without the option.
 try 0 "$bench" --csv --latency $small stress; quiet
 [ "$(awk -F , '$2 == "system" { n = 0; for (i = 27; i <= 51; i++) n += $i > 0; print n }' "$work/out")" -eq 25 ] ||
@@ -320,6 +331,17 @@ bad hang 'for (;;) pause()'
 bad null 'return NULL'
 bad quit '_exit(5)'
 bad same 'return arena + 64'
+# An allocator with interfaces of its own: its heaps work, its object caches forget the constructor.
+cat >> "$work/bad.c" << 'END'
+void *sla_heap_create(const char *name, const void *pages) { return name == NULL && pages == NULL ? arena : NULL; }
+void *sla_heap_malloc(void *heap, size_t size) { return heap == arena ? malloc(size) : NULL; }
+void sla_heap_destroy(void *heap) { used += heap != arena; }
+void *sla_cache_create(void) { return arena; }
+void *sla_cache_alloc(void *cache) { return cache == arena ? malloc(192) : NULL; }
+void sla_cache_free(void *cache, void *object) { (void)cache, (void)object; }
+int sla_cache_destroy(void *cache) { return cache != arena; }
+END
+bad own 'calls = 0'
 echo 'int nothing;' > "$work/empty.c"
 ${CC:-cc} -shared -fPIC -o "$work/empty.so" "$work/empty.c"
 failing crash 'killed by signal 6 (Aborted)' $small single
@@ -328,6 +350,9 @@ failing null 'out of memory for a block' $small multi
 failing quit 'exit status 5' $small single
 failing same 'contents of a block' $small -t 1 stress
 failing empty 'the library was not preloaded or has no malloc' $small single
+failing own 'an object was not as it is set up' -r 2 -n 20000 --live 256K objects
+try 0 "$bench" --system --alloc "own=$work/own.so" --csv -r 2 -n 20000 requests-heap
+out_has '^requests-heap,own,ok,2,.*,by sla_heap_create=[1-9]'; out_has '^requests-heap,system,ok,2,.*,by malloc='
 { printf '\177ELF'; head -c 4000 /dev/zero; } > "$work/fake.so"
 failing fake 'the library was not preloaded or has no malloc' $small single
 try 1 "$bench" --system --csv --alloc "crash=$work/crash.so" $small single multi
