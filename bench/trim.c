@@ -8,6 +8,8 @@
  */
 #include "work.h"
 
+#include <dlfcn.h>
+
 static void call_malloc_trim(void *function)
 {
     (*(int (**)(size_t))(void *)&function)(0);
@@ -39,19 +41,25 @@ static void call_command(void *function)
 static const struct {
     const char *name;
     void (*call)(void *function);
+    const char *proxy; /* what malloc's library has instead, when it passes calls on to another */
 } ways[] = {
-    {"malloc_trim", call_malloc_trim},
-    {"mi_collect", call_mi_collect},
-    {"mallctl", call_mallctl},
-    {"MallocExtension_ReleaseFreeMemory", call_release},
-    {"scalable_allocation_command", call_command},
+    {"malloc_trim", call_malloc_trim, NULL},
+    {"mi_collect", call_mi_collect, NULL},
+    {"mallctl", call_mallctl, NULL},
+    {"MallocExtension_ReleaseFreeMemory", call_release, NULL},
+    {"scalable_allocation_command", call_command, "__TBB_malloc_proxy"},
 };
 
 const char *work_trim(void)
 {
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        void *function;
-        if (work_function(&function, ways[i].name)) {
+        void *function = NULL, *proxy;
+        if (ways[i].proxy == NULL) {
+            work_function(&function, ways[i].name);
+        } else if (work_function(&proxy, ways[i].proxy)) {
+            function = dlsym(RTLD_DEFAULT, ways[i].name);
+        }
+        if (function != NULL) {
             ways[i].call(function);
             return ways[i].name;
         }

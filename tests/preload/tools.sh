@@ -155,6 +155,10 @@ try 0 "$bench" --csv -r 1 -n 20000 --live 256K -t 3 --producers 2 handoff; quiet
 for allocator in system slaballoc; do
   out_has "^handoff,$allocator,ok,1,3,.*,peak=[1-9][0-9]*/[1-9][0-9]*;drained=[0-9]*/0;asked by malloc_trim=[0-9]*/0;2 s"
 done
+for tbb in /usr/lib/*-linux-*/libtbbmalloc_proxy.so.2; do # its malloc is in another library than the call to ask by
+  [ ! -f "$tbb" ] || { try 0 "$bench" --system --alloc "tbb=$tbb" --csv -r 1 -n 20000 --live 256K handoff
+    out_has '^handoff,tbb,.*;asked by scalable_allocation_command='; }
+done
 try 0 "$bench" --system --csv -r 1 -n 2000 --live 128K --producers 7 -t 4 handoff; quiet; out_has ',peak='
 try 0 "$bench" --self --library "$library" --csv -r 1 -n 2000 --live 128K -t 1 handoff; quiet; out_has ';asked by malloc_trim='
 try 0 "$bench" --csv -r 1 -n 2000 --live 128K -t 7 sleepers crowd; quiet; out_has '^sleepers,slaballoc,.*,asleep=[1-9][0-9]*/[1-9]'
