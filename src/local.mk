@@ -8,7 +8,7 @@
 # SPDX-License-Identifier: MIT
 
 include_HEADERS += include/slaballoc.h
-subinclude_HEADERS += include/slaballoc/cache.h include/slaballoc/stats.h
+subinclude_HEADERS += include/slaballoc/cache.h include/slaballoc/heap.h include/slaballoc/stats.h
 
 core_sources = \
 	%D%/api/align.c \
@@ -17,6 +17,7 @@ core_sources = \
 	%D%/api/control.c \
 	%D%/api/fast.h \
 	%D%/api/fork.c \
+	%D%/api/heap.c \
 	%D%/api/init.c \
 	%D%/api/malloc.c \
 	%D%/api/objadmin.c \
@@ -28,6 +29,8 @@ core_sources = \
 	%D%/api/stats.h \
 	%D%/cache/depot.c \
 	%D%/cache/depot.h \
+	%D%/cache/heap.c \
+	%D%/cache/heap.h \
 	%D%/cache/idle.c \
 	%D%/cache/idle.h \
 	%D%/cache/remote.c \
@@ -35,6 +38,8 @@ core_sources = \
 	%D%/cache/stack.c \
 	%D%/cache/thread.c \
 	%D%/cache/thread.h \
+	%D%/heap/account.c \
+	%D%/heap/account.h \
 	%D%/heap/check.c \
 	%D%/heap/check.h \
 	%D%/heap/large.c \

@@ -1,5 +1,6 @@
 /* Aligned allocation: a class whose blocks are all aligned so, else a large block. */
 #include "api/api.h"
+#include "cache/heap.h"
 #include "heap/large.h"
 #include "heap/sizeclass.h"
 #include "os/os.h"
@@ -8,7 +9,7 @@
 #include <slaballoc.h>
 
 /* align is a power of two. */
-static void *aligned(size_t align, size_t size)
+void *slai_aligned_in(struct sla_heap *heap, size_t align, size_t size)
 {
     unsigned class;
     bool zero;
@@ -18,9 +19,15 @@ static void *aligned(size_t align, size_t size)
     }
     class = slai_class_aligned(size, align < 8 ? 8 : align);
     if (class != 0)
-        return slai_malloc_class(class);
+        return slai_class_in(heap, class);
     slai_arrive();
-    return slai_large(size, align, &zero);
+    return slai_large(heap, size, align, &zero);
+}
+
+static void *aligned(size_t align, size_t size)
+{
+    slai_arrive(); /* before that no heap is current */
+    return slai_aligned_in(slai_heap_current(), align, size);
 }
 
 void *slai_aligned_alloc(size_t align, size_t size)

@@ -5,6 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "heap/account.h"
 #include "os/os.h"
 #include "util/atomic.h"
 
@@ -13,7 +14,21 @@ SLA_NOINLINE void *slai_malloc_medium(size_t size); /* above SLAI_SMALL_MAX */
 SLA_NOINLINE void *slai_malloc_slow(size_t size);   /* the stack is empty */
 SLA_NOINLINE void slai_free_slow(void *p);          /* full stack, no slab's block, or freed twice in a row */
 void slai_free_as(void *p, const char *call);       /* free, reporting misuse in the name of call */
-void *slai_malloc_class(unsigned class);            /* a block of a class, through the stacks */
+void *slai_malloc_class(unsigned class);            /* a block of a class, of the default heap */
+
+/* In a heap, NULL: the default one, whichever is current. */
+struct sla_heap;
+void *slai_malloc_in(struct sla_heap *heap, size_t size);
+void *slai_class_in(struct sla_heap *heap, unsigned class);
+void *slai_calloc_in(struct sla_heap *heap, size_t count, size_t size);
+void *slai_aligned_in(struct sla_heap *heap, size_t align, size_t size);
+
+/* heap.c: what a heap's own blocks take. A block of a class; p freed, its page's descriptor being s. */
+void *slai_heap_block(struct sla_heap *heap, unsigned class);
+void slai_heap_free(struct slai_span *s, void *p, const char *call);
+
+/* The slab p lies in where the class map holds 0. NULL: none. */
+struct slai_span *slai_unmapped_slab(const void *p);
 
 /* The same for classes of either sort, one step at a time; for object caches. */
 void *slai_pop_class(unsigned class);                                        /* from the stack alone, or NULL */
@@ -67,7 +82,7 @@ SLA_INLINE void slai_fork_watch(void)
         slai_fork_init();
 }
 
-/* slai_large_take(), and again with what other threads' caches and the depot could give; after slai_arrive(). */
-void *slai_large(size_t size, size_t align, bool *zero);
+/* slai_large_take_for(), and again with what other threads' caches and the depot could give; after slai_arrive(). */
+void *slai_large(struct sla_heap *heap, size_t size, size_t align, bool *zero);
 
 #endif

@@ -3,10 +3,10 @@
 
 #include <slaballoc.h>
 
-/* Takes up to n blocks for `size` off the calling thread's stack, the topmost first; how many. */
+/* Takes up to n blocks for `size` off the stack of the calling thread's current heap, the topmost first; how many. */
 SLA_INLINE size_t pop_run(size_t size, void **out, size_t n)
 {
-    struct slai_tcache *tc = slai_tcache;
+    struct slai_tcache *tc = slai_current;
     unsigned class = (size <= SLAI_SMALL_MAX ? tc->map.small[(size + 7) / 8] : tc->map.medium[(size + 127) / 128]) / 2;
     struct slai_stack *stack = &tc->stacks[class];
     void **top = stack->top;

@@ -1,6 +1,7 @@
 /* Options, giving memory back, the version. */
 #include "api/api.h"
 #include "api/objcache.h"
+#include "cache/heap.h"
 #include "cache/idle.h"
 #include "heap/purge.h"
 
@@ -35,7 +36,13 @@ static size_t give_up(struct slai_tcache *tc)
     return slai_idle_purge(tc);
 }
 
-static size_t give_up_own(void) { return slai_has_cache(slai_tcache) ? give_up(slai_tcache) : 0; }
+static size_t give_up_own(void)
+{
+    if (!slai_has_cache(slai_tcache))
+        return 0;
+    slai_heaps_flush();
+    return give_up(slai_tcache);
+}
 
 void sla_thread_idle(void) SLA_NOEXCEPT
 {

@@ -22,7 +22,7 @@ SLA_INLINE void *slai_pop(struct slai_tcache *tc, size_t scaled, size_t size)
 
 SLA_INLINE void *slai_malloc(size_t size)
 {
-    struct slai_tcache *tc = slai_tcache;
+    struct slai_tcache *tc = slai_current;
     if (SLA_UNLIKELY(size > SLAI_SMALL_MAX))
         return slai_malloc_medium(size);
     return slai_pop(tc, tc->map.small[(size + 7) / 8], size);

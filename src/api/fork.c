@@ -11,6 +11,7 @@
 #include "api/api.h"
 #include "api/objcache.h"
 #include "cache/depot.h"
+#include "cache/heap.h"
 #include "cache/thread.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
@@ -19,6 +20,7 @@
 static void prepare(void)
 {
     slai_init_lock();
+    slai_heaps_lock_for_fork();
     slai_threads_lock();
     slai_objcaches_lock();
     slai_depot_lock_all();
@@ -35,6 +37,7 @@ static void parent(void)
     slai_depot_unlock_all();
     slai_objcaches_unlock();
     slai_threads_unlock();
+    slai_heaps_unlock_after_fork();
     slai_init_unlock();
 }
 
@@ -47,6 +50,7 @@ static void child(void)
     slai_depot_reset_all(!alone);
     slai_objcaches_reset();
     slai_threads_reset();
+    slai_heaps_reset();
     slai_init_reset();
     if (!alone)
         slai_threads_repair();

@@ -1,6 +1,7 @@
 /* malloc and free: the hot path is api/fast.h, what follows it is here. */
 #include "api/fast.h"
 #include "api/objcache.h"
+#include "cache/heap.h"
 #include "cache/idle.h"
 #include "heap/large.h"
 #include "heap/pageheap.h"
@@ -11,11 +12,28 @@
 void *sla_malloc(size_t size) SLA_NOEXCEPT { return slai_malloc(size); }
 void sla_free(void *p) SLA_NOEXCEPT { slai_free(p); }
 
-void *slai_large(size_t size, size_t align, bool *zero)
+/* A heap's: as much as it holds itself may help. */
+static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, bool *zero)
+{
+    int saved = errno;
+    void *p = slai_large_take_for(&heap->account, size, align, zero);
+    for (unsigned step = 0; SLA_UNLIKELY(p == NULL) && slai_heap_relieve(heap, size, step); step++)
+        p = slai_large_take_for(&heap->account, size, align, zero);
+    if (p != NULL) {
+        errno = saved;
+        slai_heap_grown(heap, size);
+    }
+    return p;
+}
+
+void *slai_large(struct sla_heap *heap, size_t size, size_t align, bool *zero)
 {
     int saved = errno;
     size_t pages = slai_load_relaxed(&slai_pageheap.used_pages) + slai_load_relaxed(&slai_pageheap.free_pages[0]);
-    void *p = slai_large_take(size, align, zero);
+    void *p;
+    if (SLA_UNLIKELY(heap != NULL))
+        return large_of_heap(heap, size, align, zero);
+    p = slai_large_take(size, align, zero);
     if (SLA_LIKELY(p != NULL) || size >> SLAI_PAGE_SHIFT > pages)
         return p; /* or more than all there is: in vain */
     (void)slai_idle_purge_others();
@@ -27,7 +45,7 @@ void *slai_large(size_t size, size_t align, bool *zero)
     return p;
 }
 
-static SLA_NOINLINE void *malloc_large(size_t size)
+static void *large_in(struct sla_heap *heap, size_t size)
 {
     bool zero;
     if (size > PTRDIFF_MAX) {
@@ -35,12 +53,14 @@ static SLA_NOINLINE void *malloc_large(size_t size)
         return NULL;
     }
     slai_arrive();
-    return slai_large(size, 1, &zero);
+    return slai_large(heap, size, 1, &zero);
 }
+
+static SLA_NOINLINE void *malloc_large(size_t size) { return large_in(slai_heap_current(), size); }
 
 void *slai_malloc_medium(size_t size)
 {
-    struct slai_tcache *tc = slai_tcache;
+    struct slai_tcache *tc = slai_current;
     if (SLA_UNLIKELY(size > SLAI_MEDIUM_MAX))
         return malloc_large(size);
     return slai_pop(tc, tc->map.medium[(size + 127) / 128], size);
@@ -158,7 +178,17 @@ void slai_shed_class(unsigned class, void *block)
     leave(tc);
 }
 
-void *slai_malloc_slow(size_t size) { return slai_malloc_class(slai_class_of(size)); }
+void *slai_class_in(struct sla_heap *heap, unsigned class)
+{
+    return SLA_LIKELY(heap == NULL) ? slai_malloc_class(class) : slai_heap_block(heap, class);
+}
+
+void *slai_malloc_in(struct sla_heap *heap, size_t size)
+{
+    return size <= SLAI_MEDIUM_MAX ? slai_class_in(heap, slai_class_of(size)) : large_in(heap, size);
+}
+
+void *slai_malloc_slow(size_t size) { return slai_class_in(slai_heap_current(), slai_class_of(size)); }
 
 /* A block of a slab that did not fit its stack, or whose thread has none. */
 void slai_free_class(unsigned class, void *p, const char *call)
@@ -183,6 +213,7 @@ void slai_free_class(unsigned class, void *p, const char *call)
 void slai_free_as(void *p, const char *call)
 {
     int saved = errno; /* free() leaves errno alone (I8), whatever the system says below */
+    struct slai_span *s;
     unsigned class;
     if (p == NULL)
         return;
@@ -190,6 +221,8 @@ void slai_free_as(void *p, const char *call)
     class = slai_class_byte(p) / 2;
     if (class != 0)
         slai_free_class(class, p, call);
+    else if ((s = slai_unmapped_slab(p)) != NULL)
+        slai_heap_free(s, p, call);
     else if ((class = slai_object_class_of(p)) != 0)
         slai_objcache_put(class, p, call);
     else
@@ -197,15 +230,49 @@ void slai_free_as(void *p, const char *call)
     errno = saved;
 }
 
-void slai_free_slow(void *p) { slai_free_as(p, "free"); }
+/* A block of a heap of which the thread has a cache, with room; false: whatever else. */
+static bool free_to_heap(void *p)
+{
+    size_t page = ((uintptr_t)p - (uintptr_t)slai_load_settled(&slai_object_window.start)) >> SLAI_PAGE_SHIFT;
+    const struct slai_span *s = &slai_load_settled(&slai_object_window.spans)[page];
+    struct slai_stack *stack;
+    uint32_t number;
+    if (SLA_UNLIKELY(page >= slai_load_settled(&slai_object_window.pages)))
+        return false;
+    number = slai_load_relaxed(&s->account);
+    if (SLA_UNLIKELY(number == 0))
+        return false;
+    stack = &slai_heap_cache_at(slai_tcache, number)->stacks[s->class]; /* a large block's class is 0, without room */
+    if (SLA_UNLIKELY(stack->top == stack->limit || *stack->top == p))
+        return false;
+    stack->top[1] = p;
+    slai_increment_release(&stack->top);
+    return true;
+}
+
+void slai_free_slow(void *p)
+{
+    if (!free_to_heap(p))
+        slai_free_as(p, "free");
+}
+
+struct slai_span *slai_unmapped_slab(const void *p)
+{
+    struct slai_span *s = slai_page_of(p);
+    unsigned kind = s != NULL && slai_load_relaxed(&s->account) != 0 ? slai_kind(s) : SLAI_KIND_NONE;
+    return kind == SLAI_KIND_SLAB || kind == SLAI_KIND_INNER ? s - s->back : NULL;
+}
 
 size_t slai_size_of(const void *p, const char *call)
 {
+    struct slai_span *s;
     unsigned class;
     size_t size;
     slai_init();
     class = slai_class_byte(p) / 2;
-    if (class == 0)
+    if (SLA_UNLIKELY(class == 0) && (s = slai_unmapped_slab(p)) != NULL)
+        class = s->class;
+    else if (class == 0)
         class = slai_object_class_of(p);
     size = class != 0 ? slai_class_size(class) : slai_large_size(p);
     if (SLA_UNLIKELY(size == 0)) {

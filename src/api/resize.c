@@ -1,5 +1,6 @@
 /* calloc, the realloc family, the sized frees and the questions about a block's size. */
 #include "api/fast.h"
+#include "cache/heap.h"
 #include "heap/large.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ static bool product(size_t a, size_t b, size_t *out)
     return false;
 }
 
-static SLA_NOINLINE void *calloc_large(size_t size)
+static SLA_NOINLINE void *calloc_large(struct sla_heap *heap, size_t size)
 {
     bool zero = false;
     void *p;
@@ -23,7 +24,7 @@ static SLA_NOINLINE void *calloc_large(size_t size)
         return NULL;
     }
     slai_arrive();
-    p = slai_large(size, 1, &zero);
+    p = slai_large(heap, size, 1, &zero);
     if (p != NULL && !zero)
         memset(p, 0, size);
     return p;
@@ -37,8 +38,20 @@ void *slai_calloc(size_t count, size_t size)
         return NULL;
     slai_fork_watch(); /* glibc callocs for each new thread, in the one that creates it */
     if (SLA_UNLIKELY(n > SLAI_PAGES_FROM))
-        return calloc_large(n);
+        return calloc_large(slai_heap_current(), n);
     p = slai_malloc(n);
+    return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
+}
+
+void *slai_calloc_in(struct sla_heap *heap, size_t count, size_t size)
+{
+    size_t n;
+    void *p;
+    if (SLA_UNLIKELY(!product(count, size, &n)))
+        return NULL;
+    if (SLA_UNLIKELY(n > SLAI_PAGES_FROM))
+        return calloc_large(heap, n);
+    p = slai_malloc_in(heap, n);
     return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
 }
 
@@ -75,6 +88,8 @@ static SLA_COLD void *kept(void *p, size_t old, size_t size) { return size <= ol
  */
 static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank)
 {
+    const struct slai_span *s = slai_unmapped_slab(p);
+    struct sla_heap *heap;
     bool zero = false;
     void *q;
     *blank = size;
@@ -83,9 +98,10 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
         return NULL;
     }
     /* A large block keeps at most an eighth that it does not need. */
-    if (size <= old && size >= old - old / 8)
+    if (size <= old && size >= (s != NULL ? slai_classes[s->class].keep : old - old / 8))
         return p;
     slai_arrive();
+    heap = slai_heap_of(slai_account_at(p)); /* it stays there, whichever is current */
     if (size > SLAI_PAGES_FROM && slai_large_size(p) != 0) {
         q = slai_large_resize(p, size, &zero) ? p : slai_large_move(p, size, &zero);
         if (q != NULL) {
@@ -93,7 +109,7 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
             return q;
         }
     }
-    q = size > SLAI_PAGES_FROM ? slai_large(size, 1, &zero) : slai_malloc(size);
+    q = size > SLAI_PAGES_FROM ? slai_large(heap, size, 1, &zero) : slai_malloc_in(heap, size);
     if (q == NULL)
         return kept(p, old, size);
     keep = keep < size ? keep : size;
@@ -125,9 +141,9 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
 static SLA_NOINLINE void *move_slowly(void *p, size_t size, size_t want, size_t old)
 {
     int saved = errno;
-    void *q = slai_malloc(want);
+    void *q = slai_malloc_in(NULL, want);
     if (q == NULL && want > size)
-        q = slai_malloc(size);
+        q = slai_malloc_in(NULL, size);
     if (q != NULL || size <= old)
         errno = saved;
     if (SLA_UNLIKELY(q == NULL))

@@ -1,6 +1,8 @@
 /*
  * The depot: per size class the slabs that no thread owns, under a mutex.  The
  * slabs of a thread that ends come here; a thread that runs out adopts one.
+ * Each heap that the program made has a depot of its own; below, heap NULL is
+ * the default one, and the only one with object caches' classes.
  */
 #ifndef CACHE_DEPOT_H
 #define CACHE_DEPOT_H
@@ -12,6 +14,7 @@ struct slai_depot {
     struct slai_lock lock;
     struct slai_list partial, full; /* under the lock */
     size_t ready;                   /* slabs in partial; looked at without it */
+    struct slai_lock *turn;         /* of a heap's: the lock instead, which it shares with others'. Constant */
 } __attribute__((aligned(SLA_CACHELINE)));
 
 /* An object cache's class comes with its depot. */
@@ -20,16 +23,20 @@ struct slai_object_depot {
     struct slai_depot depot;
 };
 
-struct slai_depot *slai_depot_of(unsigned class);
+struct sla_heap;
+struct slai_depot *slai_depot_of(unsigned class); /* of the default heap */
 
-/* A slab with free blocks, now owned by tc; NULL: none there. */
+/* Empty depots, for a heap with that number. */
+void slai_depots_make(struct slai_depot *those, uint32_t number);
+
+/* A slab of tc's heap with free blocks, now owned by tc; NULL: none there. */
 struct slai_span *slai_depot_adopt(unsigned class, struct slai_tcache *tc);
 
 /* Takes up to n free blocks of a slab that stays the depot's, made if need be, writing end[-1], end[-2], ...; how many.
    For threads that use little of a class: they share its slabs. Takes the depot's lock, PAGEHEAP, META. */
-uint32_t slai_depot_lend(unsigned class, void **end, uint32_t n);
+uint32_t slai_depot_lend(struct sla_heap *heap, unsigned class, void **end, uint32_t n);
 
-/* Takes over all slabs of two lists of one class; empty ones go to the page heap. */
+/* Takes over all slabs of two lists of one heap and class; empty ones go to the page heap. */
 void slai_depot_give(unsigned class, struct slai_list *partial, struct slai_list *full);
 
 /* Frees n blocks of a slab if the depot holds it; false: some thread owns it by now. */
@@ -40,7 +47,21 @@ bool slai_depot_collect(struct slai_span *s);
 
 /* Tends up to `most` of a class's slabs (slai_slab_tend), in turn; destroys empty ones that have rested.
    Adds to *bytes; how many slabs it saw. */
-size_t slai_depot_tend(unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes, bool *waiting);
+size_t slai_depot_tend(struct sla_heap *heap, unsigned class, size_t most, uint64_t now, uint64_t delay, size_t *bytes,
+                       bool *waiting);
+
+/* Every slab of the heap's depot likewise, some at a time. How many bytes. */
+size_t slai_depot_tend_all(struct sla_heap *heap, uint64_t now, uint64_t delay, bool *waiting);
+
+/* Destroys the empty ones of every class of a heap. */
+void slai_depots_clear(struct sla_heap *heap);
+
+/* Destroys every slab there, whatever is in it. No other thread may use the heap. */
+void slai_depots_raze(struct sla_heap *heap);
+
+/* Moves the class's slabs to *all. They stay the depot's, but out of its lists whatever is freed, until they are
+   given or filed. */
+void slai_depot_take_all(struct sla_heap *heap, unsigned class, struct slai_list *all);
 
 /* Takes an empty slab out of the depot, if one has rested for `delay` ms and is not the only one with free blocks,
    unless `last`. It is in no list then, and the caller's to destroy. NULL: there is none. */
@@ -50,9 +71,9 @@ struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t d
 size_t slai_depot_used(unsigned class);
 
 /* Slabs with free blocks that the class's depot has, at some moment. */
-size_t slai_depot_ready(unsigned class);
+size_t slai_depot_ready(struct sla_heap *heap, unsigned class);
 
-/* Files a slab without owner by what is in it; for the repair of a fork child. Takes the depot's lock. */
+/* Files a slab without owner by what is in it, wherever it was. Takes the depot's lock. */
 void slai_depot_file(struct slai_span *s);
 
 void slai_depot_lock_all(void);

@@ -1,6 +1,7 @@
 #include "cache/idle.h"
 
 #include "cache/depot.h"
+#include "cache/heap.h"
 #include "heap/purge.h"
 #include "os/os.h"
 
@@ -59,23 +60,16 @@ void slai_idle_poll(struct slai_tcache *tc)
         return;
     tc->looked = now;
     bytes = look_at_own(tc, now, (uint64_t)delay);
-    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
-        slai_depot_tend(c, DEPOT_MOST, now, (uint64_t)delay, &bytes, NULL);
+    for (unsigned c = 1; c != SLAI_NO_CLASS && (tc->heap == NULL || c < SLAI_CLASSES); c = slai_class_next(c))
+        slai_depot_tend(tc->heap, c, DEPOT_MOST, now, (uint64_t)delay, &bytes, NULL);
     slai_purge_count(bytes);
     errno = saved;
 }
 
-/* Every slab of the depot, some at a time. */
-static size_t tend_depot(uint64_t now, uint64_t delay, bool *waiting)
+/* Every slab of every depot. */
+static size_t tend_depots(uint64_t now, uint64_t delay, bool *waiting)
 {
-    size_t bytes = 0;
-    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
-        for (size_t left = slai_depot_ready(c), n; left > 0; left -= n < left ? n : left) {
-            n = slai_depot_tend(c, DEPOT_MOST, now, delay, &bytes, waiting);
-            if (n == 0)
-                break;
-        }
-    return bytes;
+    return slai_depot_tend_all(NULL, now, delay, waiting) + slai_heaps_tend(now, delay, waiting);
 }
 
 static size_t tend_own(struct slai_tcache *tc, uint64_t now, uint64_t delay, bool *waiting)
@@ -101,7 +95,7 @@ bool slai_idle_due(struct slai_tcache *tc)
     slai_lock(&tc->lock);
     bytes = tend_own(tc, now, (uint64_t)delay, &waiting);
     slai_unlock(&tc->lock);
-    slai_purge_count(bytes + tend_depot(now, (uint64_t)delay, &waiting));
+    slai_purge_count(bytes + tend_depots(now, (uint64_t)delay, &waiting));
     return waiting;
 }
 
@@ -120,7 +114,7 @@ size_t slai_idle_purge_others(void)
 {
     size_t bytes;
     slai_threads_park_others();
-    bytes = tend_depot(slai_os_clock(), 0, NULL);
+    bytes = tend_depots(slai_os_clock(), 0, NULL);
     slai_purge_count(bytes);
     return bytes;
 }

@@ -1,5 +1,6 @@
 /* The slow paths of a stack: refill, overflow, flush, and the budget that bounds what a thread keeps. */
 #include "cache/depot.h"
+#include "cache/heap.h"
 #include "cache/idle.h"
 #include "cache/remote.h"
 #include "heap/meta.h"
@@ -135,7 +136,7 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
         return NULL;
     s = slai_depot_adopt(class, tc);
     if (s == NULL)
-        s = slai_slab_create(class, tc);
+        s = slai_slab_create_for(slai_account_for(tc->heap), class, tc);
     if (s != NULL)
         move(tc, s, SLAI_PARTIAL);
     return s;
@@ -145,12 +146,13 @@ static struct slai_span *find_slab(struct slai_tcache *tc, unsigned class, bool 
  * Small batches of a class come from a slab of the depot where there are several threads: most threads use little of
  * most classes, and a slab for each would cost a page or more. A thread that takes and frees much has larger ones soon.
  */
-static uint32_t borrow(const struct slai_bin *bin, unsigned class, void **end, uint32_t n)
+static uint32_t borrow(struct slai_tcache *tc, unsigned class, void **end, uint32_t n)
 {
+    const struct slai_bin *bin = slai_bin_at(tc, class);
     bool own = bin->partial.first != NULL || bin->full.first != NULL;
     if (own || n > LEND_MOST || slai_class_size(class) < LEND_LEAST || slai_os_single_threaded())
         return 0;
-    return slai_depot_lend(class, end, n);
+    return slai_depot_lend(tc->heap, class, end, n);
 }
 
 /* How many blocks the next refill takes. */
@@ -173,7 +175,7 @@ static uint32_t demand(struct slai_tcache *tc, unsigned class)
 static uint32_t draw(struct slai_tcache *tc, unsigned class, void **low, uint32_t want)
 {
     void **high = low + want, **w = high;
-    w -= borrow(slai_bin_at(tc, class), class, w, want);
+    w -= borrow(tc, class, w, want);
     while (w > low) {
         struct slai_span *s = find_slab(tc, class, w == high);
         if (s == NULL)
@@ -226,16 +228,17 @@ static void *refill_locked(struct slai_tcache *tc, unsigned class)
 }
 
 /* After a refill: looks for sleepers. True: it failed, others have given what they could, try again. Only a thread's
-   own cache may do so: the shared one's lock ranks higher. */
+   own caches may do so: the shared one's lock ranks higher. What a heap can do is slai_heap_relieve()'s business. */
 static bool look_around(const struct slai_tcache *tc, bool failed)
 {
-    if (SLA_UNLIKELY(tc != slai_tcache))
+    if (SLA_UNLIKELY(tc->home != slai_tcache))
         return false;
     if (SLA_UNLIKELY(slai_threads_crowded()))
         slai_threads_park();
-    if (SLA_UNLIKELY(failed))
-        (void)slai_idle_purge_others();
-    return failed;
+    if (SLA_LIKELY(!failed) || tc->heap != NULL)
+        return false;
+    (void)slai_idle_purge_others();
+    return true;
 }
 
 void *slai_stack_refill(struct slai_tcache *tc, unsigned class)

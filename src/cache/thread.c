@@ -2,6 +2,7 @@
 #include "cache/thread.h"
 
 #include "cache/depot.h"
+#include "cache/heap.h"
 #include "cache/remote.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
@@ -20,6 +21,7 @@ SLA_RARE struct slai_objects slai_no_objects;
 SLA_RARE struct slai_no_cache slai_dead;
 
 SLA_TLS struct slai_tcache *slai_tcache = (struct slai_tcache *)&slai_unborn;
+SLA_TLS struct slai_tcache *slai_current = (struct slai_tcache *)&slai_unborn;
 
 static struct {
     struct slai_lock lock;
@@ -47,9 +49,11 @@ static long first_budget(void)
 struct slai_growth slai_growth = {.every = PARK_LEAST};
 
 /* REQUIRES THREADS. */
-static void count_live(long more)
+static void count_live(const struct slai_tcache *tc, long more)
 {
     size_t every;
+    if (tc->heap != NULL) /* a thread may have many */
+        return;
     threads.count += (size_t)more;
     every = PARK_A_THREAD * threads.count;
     slai_set_relaxed(&slai_growth.every, every > PARK_LEAST ? every : PARK_LEAST);
@@ -65,6 +69,7 @@ static struct slai_tcache *make(void)
     tc->objects = &slai_no_objects;
     tc->lock.rank = SLAI_RANK_CACHE;
     tc->budget = first_budget();
+    tc->home = tc;
     return tc;
 }
 
@@ -120,7 +125,7 @@ bool slai_stack_open(struct slai_tcache *tc, unsigned class)
     return true;
 }
 
-static struct slai_tcache *birth(void)
+static struct slai_tcache *birth(struct sla_heap *heap, struct slai_tcache *home)
 {
     struct slai_tcache *tc = NULL;
     slai_lock(&threads.lock);
@@ -132,8 +137,10 @@ static struct slai_tcache *birth(void)
         tc = make();
     }
     if (tc != NULL) {
+        tc->heap = heap;
+        tc->home = home != NULL ? home : tc;
         slai_list_push(&threads.live, &tc->link);
-        count_live(1);
+        count_live(tc, 1);
         tc->live = true;
         tc->parked = false;
         tc->budget = first_budget();
@@ -141,6 +148,8 @@ static struct slai_tcache *birth(void)
     slai_unlock(&threads.lock);
     return tc;
 }
+
+struct slai_tcache *slai_cache_birth(struct sla_heap *heap, struct slai_tcache *home) { return birth(heap, home); }
 
 #define BUSY_ALL UINT32_MAX /* every stack is being rebuilt */
 
@@ -204,7 +213,7 @@ static void hand_over(struct slai_tcache *tc, struct slai_span *inbox)
 }
 
 /* All that the thread had goes to the depot; its struct waits for the next thread. */
-static void retire(struct slai_tcache *tc)
+void slai_cache_retire(struct slai_tcache *tc)
 {
     slai_cache_flush(tc);
     slai_lock(&tc->lock);
@@ -213,7 +222,7 @@ static void retire(struct slai_tcache *tc)
     shrink_stacks(tc);
     slai_lock(&threads.lock);
     slai_list_remove(&threads.live, &tc->link);
-    count_live(-1);
+    count_live(tc, -1);
     slai_list_push(&threads.unused, &tc->link);
     tc->live = false;
     slai_unlock(&threads.lock);
@@ -236,6 +245,30 @@ void slai_stack_empty(struct slai_tcache *tc, unsigned class)
     if (slai_is_open(tc, class))
         empty_class(tc, class);
     slai_unlock(&tc->lock);
+}
+
+SLA_COLD void slai_cache_raze(struct slai_tcache *tc)
+{
+    slai_lock(&threads.lock);
+    slai_list_remove(&threads.live, &tc->link); /* nobody parks or visits it from here on */
+    tc->live = false;
+    slai_unlock(&threads.lock);
+    tc->look = NULL;
+    for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c)) {
+        struct slai_bin *bin = &tc->bins[c];
+        slai_slabs_raze(&bin->partial);
+        slai_slabs_raze(&bin->full);
+        slai_set_relaxed(&tc->busy, c + 1);
+        slai_fence_release();
+        tc->stacks[c].top = bin->base;
+        bin->held = 0;
+        slai_set_release(&tc->busy, 0);
+    }
+    slai_set_relaxed(&tc->inbox, SLAI_INBOX_CLOSED);
+    shrink_stacks(tc);
+    slai_lock(&threads.lock);
+    slai_list_push(&threads.unused, &tc->link);
+    slai_unlock(&threads.lock);
 }
 
 void slai_stack_close(struct slai_tcache *tc, unsigned class)
@@ -266,7 +299,7 @@ SLA_COLD void slai_threads_close(unsigned class)
     slai_unlock(&shared.lock);
 }
 
-static void park(struct slai_tcache *tc)
+void slai_cache_park(struct slai_tcache *tc)
 {
     slai_lock(&tc->lock);
     if (slai_load_relaxed(&tc->inbox) != SLAI_INBOX_CLOSED) {
@@ -293,7 +326,7 @@ static void park_all(size_t slabs)
         struct slai_tcache *tc = CACHE(l);
         bool has = !slai_load_relaxed(&tc->parked) || slai_load_relaxed(&tc->inbox) != NULL;
         if (tc != slai_tcache && has && (slabs == 0 || asleep(tc, slabs)))
-            park(tc);
+            slai_cache_park(tc);
     }
     slai_unlock(&threads.lock);
 }
@@ -313,7 +346,7 @@ SLA_COLD void slai_cache_none(void)
     if (slai_dead.stacks[0].limit == NULL)
         memcpy(&slai_dead, &slai_unborn, sizeof slai_dead);
     slai_unlock(&threads.lock);
-    slai_tcache = (struct slai_tcache *)&slai_dead;
+    slai_tcache = slai_current = (struct slai_tcache *)&slai_dead;
 }
 
 /* The hook at a thread's end. Later calls by the same thread (other hooks, the C library's own) share a cache. */
@@ -321,7 +354,8 @@ static void thread_end(void *value)
 {
     threads.watch();
     slai_cache_none();
-    retire(value);
+    slai_heaps_leave(value);
+    slai_cache_retire(value);
 }
 
 bool slai_threads_init(void (*watch)(void))
@@ -341,11 +375,11 @@ struct slai_tcache *slai_cache_get(void)
         return tc;
     if ((const void *)tc == &slai_dead)
         return NULL;
-    tc = birth();
+    tc = birth(NULL, NULL);
     if (tc == NULL)
         return NULL;
     /* First the pointer, then the hook: arming it may allocate. */
-    slai_tcache = tc;
+    slai_tcache = slai_current = tc;
     if (!slai_tls_arm(tc)) {
         thread_end(tc); /* without the hook this cache would leak */
         return NULL;
@@ -404,8 +438,10 @@ SLA_COLD void slai_threads_reset(void)
 
 SLA_COLD bool slai_threads_alone(void)
 {
-    const struct slai_link *first = threads.live.first;
-    return first == NULL || (first->next == NULL && CACHE(first) == slai_tcache);
+    const struct slai_link *l = threads.live.first;
+    while (l != NULL && CACHE(l)->home == slai_tcache)
+        l = l->next;
+    return l == NULL;
 }
 
 /*
@@ -431,7 +467,7 @@ static void refile(struct slai_span *s, struct slai_tcache *self)
 {
     struct slai_tcache *owner = s->owner;
     slai_slab_recount(s);
-    if (owner != NULL && (owner == self || owner == shared.cache)) {
+    if (owner != NULL && ((self != NULL && owner->home == self) || owner == shared.cache)) {
         struct slai_bin *bin = slai_bin_at(owner, s->class);
         s->place = slai_slab_full(s) ? SLAI_FULL : SLAI_PARTIAL;
         slai_list_push(s->place == SLAI_FULL ? &bin->full : &bin->partial, &s->link);
@@ -457,6 +493,7 @@ static void refile_all(struct slai_tcache *self)
 static void bury(struct slai_tcache *tc)
 {
     uint32_t busy = tc->busy;
+    slai_heaps_forget(tc);
     tc->busy = 0;
     if (busy == BUSY_ALL) {
         for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
@@ -464,7 +501,7 @@ static void bury(struct slai_tcache *tc)
     } else if (busy != 0) {
         close_stack(tc, busy - 1); /* which memory it was in is uncertain: let it be */
     }
-    retire(tc);
+    slai_cache_retire(tc);
 }
 
 SLA_COLD void slai_threads_repair(void)
@@ -479,9 +516,10 @@ SLA_COLD void slai_threads_repair(void)
         forget_lists(shared.cache);
     slai_pages_repair();
     refile_all(self);
+    slai_heaps_repair(self);
     for (l = threads.live.first; l != NULL; l = next) {
         next = l->next;
-        if (CACHE(l) != self)
+        if (CACHE(l)->home != self)
             bury(CACHE(l));
     }
 }

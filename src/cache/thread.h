@@ -17,6 +17,8 @@
 #include "os/lock.h"
 #include "os/tls.h"
 
+struct sla_heap;
+
 struct slai_stack {
     void **top;   /* the last block pushed; its slot holds NULL when empty */
     void **limit; /* the slot that may not be passed */
@@ -60,6 +62,8 @@ struct slai_tcache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map;
     struct slai_objects *objects; /* changes under CACHE */
+    struct slai_tcache **heaps;   /* of a home: the thread's other caches, by heap; slai_unborn where there is none */
+    uint32_t heaps_room;          /* how many entries; both change under HEAPS */
 
     /* CACHE: the owner's slow paths, and whoever parks the cache. */
     struct slai_lock lock;
@@ -78,6 +82,16 @@ struct slai_tcache {
     struct slai_link link;
     bool live;
 
+    /* HEAPS. */
+    struct sla_heap *heap;       /* whose blocks these are; NULL: the default heap's. Constant while in use */
+    struct slai_tcache *home;    /* the same thread's cache of the default heap; likewise */
+    struct slai_link heap_link;  /* in the heap's list of caches */
+
+    /* Owner, of a home. */
+    struct slai_pushed *pushed;  /* the heaps that are to be current again; NULL until needed */
+    uint32_t strange;            /* blocks freed of heaps of which the thread has no cache */
+    bool pressing;               /* in a pressure function */
+
     /* Shared: other threads post slabs with freed blocks here (cache/remote.c). */
     struct slai_span *inbox __attribute__((aligned(SLA_CACHELINE)));
 
@@ -90,14 +104,18 @@ struct slai_no_cache {
     struct slai_stack stacks[SLAI_CLASSES];
     struct slai_size_map map; /* all 0: every size looks at stack 0 */
     struct slai_objects *objects;
+    struct slai_tcache **heaps;
+    uint32_t heaps_room;
 } __attribute__((aligned(SLA_CACHELINE)));
 extern struct slai_no_cache slai_unborn SLA_HIDDEN; /* has not allocated yet */
 extern struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run; filled in when first needed */
 
 extern struct slai_objects slai_no_objects SLA_HIDDEN; /* never written */
 
-/* The calling thread's cache; the library's only thread-local variable. */
+/* The calling thread's cache, its home, and the one malloc takes from: the same, but for a thread whose current heap is
+   not the default one. The library's only thread-local variables. */
 extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
+extern SLA_TLS struct slai_tcache *slai_current SLA_HIDDEN;
 
 SLA_INLINE bool slai_has_cache(const void *tc) { return tc != &slai_unborn && tc != &slai_dead; }
 
@@ -199,6 +217,17 @@ void slai_stack_close(struct slai_tcache *tc, unsigned class);
 
 /* Calls slai_stack_close() for every cache in use. Takes THREADS, SHARED. */
 void slai_threads_close(unsigned class);
+
+/* A cache of a heap for the thread with that home; NULL: no memory. REQUIRES HEAPS; takes THREADS. */
+struct slai_tcache *slai_cache_birth(struct sla_heap *heap, struct slai_tcache *home);
+
+/* Its end: with all that is in it to the depot, or with all slabs destroyed, whatever is in them, while no thread uses
+   the heap. Takes THREADS, CACHE and below. */
+void slai_cache_retire(struct slai_tcache *tc);
+void slai_cache_raze(struct slai_tcache *tc);
+
+/* Its slabs go to the depot. Takes CACHE. */
+void slai_cache_park(struct slai_tcache *tc);
 
 /* From now on the calling thread uses the shared cache. */
 void slai_cache_none(void);

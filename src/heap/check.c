@@ -21,8 +21,10 @@ static const char *check_slab(const struct slai_region *r, const struct slai_spa
     if (s->pages != k->pages || s->size != k->size)
         return "I1: slab with another class's geometry";
     for (size_t i = 0; i < s->pages; i++) {
-        if (map[i] != (s->class < SLAI_CLASSES ? 2 * s->class : 0))
+        if (map[i] != (s->class < SLAI_CLASSES && s->account == 0 ? 2 * s->class : 0))
             return "I1: class map differs from the slab";
+        if (s[i].account != s->account)
+            return "I1: inner page of another heap";
         if (s[i].back != i || s[i].class != s->class || slai_kind(&s[i]) != (i == 0 ? SLAI_KIND_SLAB : SLAI_KIND_INNER))
             return "I1: inner page does not lead to its slab";
     }
@@ -41,7 +43,7 @@ static const char *check_slab(const struct slai_region *r, const struct slai_spa
         return "I2: out + free != capacity";
     if (s->owner == NULL && s->place == SLAI_NOWHERE)
         return "I4: slab without owner in no list";
-    if (s->place != SLAI_NOWHERE && (s->place == SLAI_FULL) != slai_slab_full(s))
+    if (s->place != SLAI_NOWHERE && s->place != SLAI_APART && (s->place == SLAI_FULL) != slai_slab_full(s))
         return "I4: slab in the wrong list";
     return NULL;
 }
@@ -53,6 +55,9 @@ static const char *check_free(const struct slai_span *s)
         return "I1: free span without its tags";
     if (slai_kind(next) == SLAI_KIND_FREE && next->clean == s->clean)
         return "I4: neighbours not joined";
+    for (uint32_t i = 0; i < s->pages; i++)
+        if (s[i].account != 0)
+            return "I1: free page of a heap";
     for (uint32_t i = 1; i + 1 < s->pages; i++)
         if (slai_kind(&s[i]) != SLAI_KIND_NONE)
             return "I1: stale tag inside a free span";

@@ -22,7 +22,38 @@ static struct slai_span *span_at(const void *p)
     return ((uintptr_t)p & (SLAI_PAGE - 1)) == 0 ? slai_page_of(p) : NULL;
 }
 
-void *slai_large_take(size_t size, size_t align, bool *zero)
+static size_t bytes_of(size_t pages) { return pages << SLAI_PAGE_SHIFT; }
+
+/* Its pages are charged by now; a fork in between finds it in the default heap. */
+static void enlist(struct slai_account *a, struct slai_span *s)
+{
+    if (SLA_LIKELY(a == NULL))
+        return;
+    slai_lock(&slai_pageheap.lock);
+    slai_set_relaxed(&s->account, a->number);
+    slai_list_push(&a->large, &s->link);
+    a->large_count++;
+    a->large_pages += s->pages;
+    slai_unlock(&slai_pageheap.lock);
+}
+
+/* REQUIRES PAGEHEAP. */
+static void discard(struct slai_span *s)
+{
+    struct slai_account *a = slai_account_of(s);
+    if (SLA_UNLIKELY(a != NULL)) {
+        slai_list_remove(&a->large, &s->link);
+        a->large_count--;
+        a->large_pages -= s->pages;
+        slai_set_relaxed(&s->account, 0);
+        slai_account_give(a, bytes_of(s->pages));
+    }
+    slai_pageheap.large_count--;
+    slai_pageheap.large_pages -= s->pages;
+    slai_span_free(s);
+}
+
+void *slai_large_take_for(struct slai_account *account, size_t size, size_t align, bool *zero)
 {
     size_t align_pages = align > SLAI_PAGE ? align >> SLAI_PAGE_SHIFT : 1, pages = pages_of(size), total;
     struct slai_span *s;
@@ -30,10 +61,15 @@ void *slai_large_take(size_t size, size_t align, bool *zero)
         errno = ENOMEM;
         return NULL;
     }
-    s = slai_pages_take_hard(pages, align_pages, SLAI_KIND_LARGE);
-    if (s == NULL)
+    if (!slai_account_take(account, bytes_of(pages)))
         return NULL;
+    s = slai_pages_take_hard(pages, align_pages, SLAI_KIND_LARGE);
+    if (s == NULL) {
+        slai_account_give(account, bytes_of(pages));
+        return NULL;
+    }
     *zero = s->clean != 0;
+    enlist(account, s);
     return s->start;
 }
 
@@ -44,17 +80,22 @@ void slai_large_give(void *p, const char *call)
     if (s != NULL) {
         slai_lock(&slai_pageheap.lock);
         live = slai_kind(s) == SLAI_KIND_LARGE;
-        if (live) {
-            slai_pageheap.large_count--;
-            slai_pageheap.large_pages -= s->pages;
-            slai_span_free(s);
-        }
+        if (live)
+            discard(s);
         slai_unlock(&slai_pageheap.lock);
     }
     if (live)
         slai_purge_after_give();
     else
         slai_misuse_unknown(call, p);
+}
+
+void slai_large_raze(struct slai_account *account)
+{
+    slai_lock(&slai_pageheap.lock);
+    while (account->large.first != NULL)
+        discard(SLA_CONTAINER(account->large.first, struct slai_span, link));
+    slai_unlock(&slai_pageheap.lock);
 }
 
 size_t slai_large_size(const void *p)
@@ -66,22 +107,29 @@ size_t slai_large_size(const void *p)
 bool slai_large_resize(void *p, size_t size, bool *zero)
 {
     struct slai_span *s = span_at(p), *next = s + s->pages;
-    size_t pages = pages_of(size);
+    struct slai_account *a = slai_account_of(s);
+    size_t pages = pages_of(size), old = s->pages, now;
     bool done = true;
     int saved = errno;
     *zero = false;
-    if (pages == s->pages)
+    if (pages == old)
         return true;
-    if (pages > UINT32_MAX / 2)
+    if (pages > UINT32_MAX / 2 || (pages > old && !slai_account_take(a, bytes_of(pages - old)))) {
+        errno = saved;
         return false;
+    }
     slai_lock(&slai_pageheap.lock);
-    if (pages < s->pages)
+    if (pages < old)
         slai_span_shrink(s, pages);
     else
         *zero = done = slai_span_grow(s, pages);
     if (*zero)
         *zero = next->clean != 0; /* it still says of what kind it was */
+    now = s->pages;
+    if (a != NULL)
+        a->large_pages += now - old;
     slai_unlock(&slai_pageheap.lock);
+    slai_account_give(a, bytes_of((pages > old ? pages : old) - now));
     errno = saved; /* when fresh pages were refused the caller may still succeed elsewhere */
     return done;
 }
@@ -89,6 +137,7 @@ bool slai_large_resize(void *p, size_t size, bool *zero)
 void *slai_large_move(void *p, size_t size, bool *zero)
 {
     struct slai_span *s = span_at(p), *to;
+    struct slai_account *a = slai_account_of(s);
     size_t old = (size_t)s->pages << SLAI_PAGE_SHIFT;
     int saved = errno; /* the caller copies if we fail */
     bool done;
@@ -96,9 +145,16 @@ void *slai_large_move(void *p, size_t size, bool *zero)
     if (size < old || old < MOVE_LEAST || s->moved != 0 || pages_of(size) > UINT32_MAX / 2 ||
         slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
         return NULL;
-    to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
-    if (to == NULL)
+    if (!slai_account_take(a, bytes_of(pages_of(size)))) {
+        errno = saved;
         return NULL;
+    }
+    to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
+    if (to == NULL) {
+        slai_account_give(a, bytes_of(pages_of(size)));
+        return NULL;
+    }
+    enlist(a, to);
     done = slai_os_move(p, to->start, old);
     errno = saved;
     if (!done) {

@@ -5,10 +5,15 @@
 #ifndef HEAP_LARGE_H
 #define HEAP_LARGE_H
 
-#include "util/compiler.h"
+#include "heap/account.h"
 
-/* size <= PTRDIFF_MAX bytes aligned to align (a power of two); *zero: it reads as zero. NULL with ENOMEM. */
-void *slai_large_take(size_t size, size_t align, bool *zero);
+/* size <= PTRDIFF_MAX bytes aligned to align (a power of two), of the heap with that account (NULL: the default one);
+   *zero: it reads as zero. NULL with ENOMEM. */
+void *slai_large_take_for(struct slai_account *account, size_t size, size_t align, bool *zero);
+SLA_INLINE void *slai_large_take(size_t size, size_t align, bool *zero)
+{
+    return slai_large_take_for(NULL, size, align, zero);
+}
 
 /* Frees p if it is a live large block; otherwise reports it in the name of `call`. */
 void slai_large_give(void *p, const char *call);
@@ -19,6 +24,9 @@ size_t slai_large_size(const void *p);
 /* Makes the block fit size bytes where it is, by giving back its tail or taking what follows it. *zero: pages were
    added, and they read as zero. */
 bool slai_large_resize(void *p, size_t size, bool *zero);
+
+/* Frees all of a heap's; slai_purge_after_give() should follow. */
+void slai_large_raze(struct slai_account *account);
 
 /* A new block of size bytes with p's pages moved into it, p freed; NULL: not possible or not worth it, copy. *zero as
    above. */

@@ -1,5 +1,7 @@
 #include "heap/pageheap.h"
 
+#include "heap/account.h"
+
 #include <errno.h>
 
 #define EXACT 64u
@@ -314,17 +316,28 @@ static void reclaim(struct slai_span *s)
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
         s[i].class = 0;
+        slai_set_relaxed(&s[i].account, 0);
     }
     s->class = 0;
+    slai_set_relaxed(&s->account, 0);
     s->clean = 0;
     s->stamp = 0;
     slai_span_join(s);
+}
+
+static void recount(const struct slai_span *s)
+{
+    struct slai_account *a = slai_account_of(s);
+    heap.used_pages += s->pages;
+    if (a != NULL)
+        slai_set_relaxed(&a->quota.used, a->quota.used + ((size_t)s->pages << SLAI_PAGE_SHIFT));
 }
 
 SLA_COLD void slai_pages_repair(void)
 {
     slai_lock(&heap.lock);
     heap.used_pages = 0;
+    slai_accounts_forget();
     for (size_t i = 0; i < slai_region_count; i++) {
         struct slai_region *r = &slai_regions[i];
         for (size_t p = r->data, next; p < r->top; p = next) {
@@ -334,7 +347,7 @@ SLA_COLD void slai_pages_repair(void)
             if (kind == SLAI_KIND_BUSY)
                 reclaim(s);
             else if (kind == SLAI_KIND_SLAB || kind == SLAI_KIND_LARGE)
-                heap.used_pages += s->pages;
+                recount(s);
         }
     }
     slai_unlock(&heap.lock);

@@ -60,6 +60,7 @@ struct slai_span {
     struct slai_span *next_post;  /* in the owner's inbox */
     uint64_t stamp;               /* dirty FREE, under PAGEHEAP, or SLAB with free blocks, by its owner: when it was
                                      first seen so; 0: not since blocks came back */
+    uint16_t account;             /* SLAB, INNER and LARGE: its heap's number (heap/account.h), else 0 */
 };
 
 #define SLAI_STAMP_REFUSED UINT64_MAX /* the system would not purge it */

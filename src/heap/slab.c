@@ -13,12 +13,12 @@ static size_t bitmap_bytes(const struct slai_class *k)
 
 static size_t slab_bytes(const struct slai_class *k) { return (size_t)k->pages << SLAI_PAGE_SHIFT; }
 
-/* False with ENOMEM: the cache may have no more. */
-static bool charge(unsigned class)
+/* False with ENOMEM: the cache, or the heap, may have no more. */
+static bool charge(struct slai_account *account, unsigned class)
 {
     struct slai_object_class *o;
     if (!slai_class_is_object(class))
-        return true;
+        return slai_account_take(account, slab_bytes(&slai_classes[class]));
     o = slai_object_class(class);
     if (slai_quota_take(&o->quota, slab_bytes(&o->class)))
         return true;
@@ -26,27 +26,30 @@ static bool charge(unsigned class)
     return false;
 }
 
-static void uncharge(unsigned class)
+static void uncharge(struct slai_account *account, unsigned class)
 {
     if (slai_class_is_object(class))
         slai_quota_give(&slai_object_class(class)->quota, slab_bytes(slai_class_at(class)));
+    else
+        slai_account_give(account, slab_bytes(&slai_classes[class]));
 }
 
 size_t slai_slabs_made;
 
-struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
+struct slai_span *slai_slab_create_for(struct slai_account *account, unsigned class, struct slai_tcache *owner)
 {
     const struct slai_class *k = slai_class_at(class);
+    uint16_t number = account != NULL ? account->number : 0;
     uint64_t *free;
     struct slai_span *s;
-    if (!charge(class))
+    if (!charge(account, class))
         return NULL;
     free = slai_meta_take(bitmap_bytes(k));
     s = free != NULL ? slai_pages_take_hard(k->pages, 1, SLAI_KIND_BUSY) : NULL;
     if (s == NULL) {
         if (free != NULL)
             slai_meta_give(free, bitmap_bytes(k));
-        uncharge(class);
+        uncharge(account, class);
         return NULL;
     }
     for (unsigned w = 0; w + 1 < k->words; w++)
@@ -62,6 +65,7 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
     s->free = free;
     s->next_post = NULL;
     s->stamp = 0;
+    slai_set_relaxed(&s->account, number);
     slai_set_relaxed(&s->used, 0);
     slai_set_relaxed(&s->remote, 0);
     slai_set_release(&s->owner, owner);
@@ -69,30 +73,51 @@ struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
         slai_set_kind(s + i, SLAI_KIND_INNER);
         s[i].back = (uint32_t)i;
         slai_set_relaxed(&s[i].class, (uint16_t)class);
+        slai_set_relaxed(&s[i].account, number);
     }
-    slai_class_mark(s, slai_class_is_object(class) ? 0 : (uint8_t)(2 * class));
+    if (SLA_LIKELY(account == NULL && !slai_class_is_object(class)))
+        slai_class_mark(s, (uint8_t)(2 * class)); /* else it is 0, as in pages that are free */
     slai_add_relaxed(&slai_slabs_made, 1);
     slai_set_kind(s, SLAI_KIND_SLAB); /* last: of a BUSY span a fork child trusts nothing */
     return s;
 }
 
-void slai_slab_destroy(struct slai_span *s)
+static void raze(struct slai_span *s)
 {
-    slai_assert(s->used == 0 && s->place == SLAI_NOWHERE && slai_load_relaxed(&s->remote) == 0);
+    struct slai_account *account = slai_account_of(s);
     slai_set_kind(s, SLAI_KIND_BUSY); /* first */
     slai_fence_release();
-    slai_class_mark(s, 0);
+    if (SLA_LIKELY(account == NULL))
+        slai_class_mark(s, 0);
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;
         slai_set_relaxed(&s[i].class, (uint16_t)0);
+        slai_set_relaxed(&s[i].account, (uint16_t)0);
     }
     slai_meta_give(s->free, bitmap_bytes(slai_class_at(s->class)));
     s->free = NULL;
-    uncharge(s->class);
-    slai_set_relaxed(&s->class, (uint16_t)0); /* an object cache's number names a slab of it, whoever asks */
+    uncharge(account, s->class);
+    slai_set_relaxed(&s->class, (uint16_t)0); /* a heap's, or an object cache's, names a slab of it, whoever asks */
+    slai_set_relaxed(&s->account, (uint16_t)0);
     slai_pages_give(s);
+}
+
+void slai_slab_destroy(struct slai_span *s)
+{
+    slai_assert(s->used == 0 && s->place == SLAI_NOWHERE && slai_load_relaxed(&s->remote) == 0);
+    raze(s);
     slai_purge_after_give();
+}
+
+SLA_COLD void slai_slabs_raze(struct slai_list *slabs)
+{
+    while (slabs->first != NULL) {
+        struct slai_span *s = SLA_CONTAINER(slabs->first, struct slai_span, link);
+        slai_list_remove(slabs, &s->link);
+        s->place = SLAI_NOWHERE;
+        raze(s);
+    }
 }
 
 uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n)

@@ -11,21 +11,31 @@
 #ifndef HEAP_SLAB_H
 #define HEAP_SLAB_H
 
+#include "heap/account.h"
 #include "heap/misuse.h"
 #include "heap/region.h"
 
-enum slai_place { SLAI_NOWHERE, SLAI_PARTIAL, SLAI_FULL };
+/* Apart: a depot's, while a heap's blocks are visited. */
+enum slai_place { SLAI_NOWHERE, SLAI_PARTIAL, SLAI_FULL, SLAI_APART };
 
 #define SLAI_NO_INDEX UINT32_MAX
 
 /* How many were made so far; a clock of the heap's growth. */
 extern size_t slai_slabs_made SLA_HIDDEN;
 
-/* A new slab, all blocks free, in no list. NULL with ENOMEM. Takes PAGEHEAP, META. */
-struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner);
+/* A new slab of the heap with that account (NULL: the default heap), all blocks free, in no list. NULL with ENOMEM.
+   Takes PAGEHEAP, META. */
+struct slai_span *slai_slab_create_for(struct slai_account *account, unsigned class, struct slai_tcache *owner);
+SLA_INLINE struct slai_span *slai_slab_create(unsigned class, struct slai_tcache *owner)
+{
+    return slai_slab_create_for(NULL, class, owner);
+}
 
 /* pre: used == 0, in no list. Takes PAGEHEAP, META. */
 void slai_slab_destroy(struct slai_span *s);
+
+/* The same with all of a list, whatever blocks are out; slai_purge_after_give() is the caller's. */
+void slai_slabs_raze(struct slai_list *slabs);
 
 /* Takes up to n free blocks, writing end[-1], end[-2], ... in address order; how many. */
 uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n);

@@ -12,11 +12,13 @@
 enum slai_rank {
     SLAI_RANK_NONE, /* not checked; a lock must not stay so */
     SLAI_RANK_INIT,
+    SLAI_RANK_HEAPS,
     SLAI_RANK_THREADS,
     SLAI_RANK_SHARED,
     SLAI_RANK_OBJCACHE,
     SLAI_RANK_CACHE,
     SLAI_RANK_DEPOT,                       /* + the size class: depots are locked in class order */
+    SLAI_RANK_TURN = SLAI_RANK_DEPOT + 16000, /* + its number: the depots of heaps */
     SLAI_RANK_PAGEHEAP = SLAI_RANK_DEPOT + 16384,
     SLAI_RANK_META
 };

@@ -37,7 +37,7 @@ static struct slai_span *give_one(uint32_t used)
 static size_t rest(void)
 {
     size_t used = slai_pageheap.used_pages, bytes = 0;
-    slai_depot_tend(CLASS, SIZE_MAX, 1, 0, &bytes, NULL);
+    slai_depot_tend(NULL, CLASS, SIZE_MAX, 1, 0, &bytes, NULL);
     return used - slai_pageheap.used_pages;
 }
 
@@ -120,10 +120,10 @@ START_TEST(empty_slabs_go_to_the_page_heap)
     put(keep, 0, 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages);
     size_t bytes = 0;
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 100, 50, &bytes, NULL), 1);
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 149, 50, &bytes, NULL), 1);
+    ck_assert_uint_eq(slai_depot_tend(NULL, CLASS, 9, 100, 50, &bytes, NULL), 1);
+    ck_assert_uint_eq(slai_depot_tend(NULL, CLASS, 9, 149, 50, &bytes, NULL), 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used + slai_classes[CLASS].pages); /* it rests */
-    ck_assert_uint_eq(slai_depot_tend(CLASS, 9, 150, 50, &bytes, NULL), 1);
+    ck_assert_uint_eq(slai_depot_tend(NULL, CLASS, 9, 150, 50, &bytes, NULL), 1);
     ck_assert_uint_eq(slai_pageheap.used_pages, used);
 }
 END_TEST
@@ -190,13 +190,13 @@ START_TEST(lending)
     uint32_t all = slai_classes[CLASS].capacity;
     size_t growth = slai_load_relaxed(&slai_slabs_made);
     void *blocks[16];
-    ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 4, 4), 4);
+    ck_assert_uint_eq(slai_depot_lend(NULL, CLASS, blocks + 4, 4), 4);
     ck_assert_uint_eq(slai_load_relaxed(&slai_slabs_made), growth + 1);
     struct slai_span *s = slai_slab_of(blocks[0]);
     ck_assert_ptr_null(s->owner);
     ck_assert_uint_eq(s->used, 4);
     ck_assert_ptr_eq(blocks[3], s->start); /* lowest first, as a stack pops them */
-    ck_assert_uint_eq(slai_depot_lend(CLASS, blocks + 12, 8), 8);
+    ck_assert_uint_eq(slai_depot_lend(NULL, CLASS, blocks + 12, 8), 8);
     for (uint32_t i = 0; i < 12; i++)
         ck_assert_ptr_eq(slai_slab_of(blocks[i]), s);
     ck_assert_uint_eq(slai_load_relaxed(&slai_slabs_made), growth + 1);
@@ -204,7 +204,7 @@ START_TEST(lending)
     /* To its end, where fewer are left than are asked for. */
     uint32_t lent = 12;
     while (s->place == SLAI_PARTIAL) {
-        uint32_t n = slai_depot_lend(CLASS, blocks + 16, 8);
+        uint32_t n = slai_depot_lend(NULL, CLASS, blocks + 16, 8);
         ck_assert_uint_eq(n, all - lent < 8 ? all - lent : 8);
         lent += n;
     }

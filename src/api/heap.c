@@ -1,0 +1,311 @@
+/* The calls of slaballoc/heap.h, and what becomes of a heap's blocks in the slow paths of malloc and free. */
+#include "api/fast.h"
+#include "cache/heap.h"
+#include "cache/remote.h"
+#include "heap/large.h"
+#include "heap/pageheap.h"
+#include "heap/purge.h"
+
+#include <errno.h>
+#include <slaballoc/heap.h>
+#include <string.h>
+
+#define STRANGE_EVERY 32u /* blocks freed of heaps that the thread does not use, and it gets a cache of the next */
+
+/* --- Blocks --- */
+
+/* By the caller's cache of the heap; a thread without any takes from the depot. */
+static void *take(struct sla_heap *heap, unsigned class)
+{
+    struct slai_tcache *tc = slai_heap_cache(heap);
+    void *block;
+    if (SLA_UNLIKELY(tc == NULL))
+        return slai_depot_lend(heap, class, &block + 1, 1) > 0 ? block : NULL;
+    block = *tc->stacks[class].top;
+    if (block == NULL)
+        return slai_stack_refill(tc, class);
+    tc->stacks[class].top--;
+    return block;
+}
+
+void *slai_heap_block(struct sla_heap *heap, unsigned class)
+{
+    size_t size = slai_class_size(class);
+    int saved = errno;
+    void *block;
+    slai_arrive();
+    block = take(heap, class);
+    for (unsigned step = 0; SLA_UNLIKELY(block == NULL) && slai_heap_relieve(heap, size, step); step++)
+        block = take(heap, class);
+    if (SLA_LIKELY(block != NULL)) {
+        errno = saved;
+        slai_heap_grown(heap, size);
+    } else {
+        errno = ENOMEM;
+    }
+    return block;
+}
+
+/* The caller's cache of the heap; NULL: it has none, and has not freed enough to need one. */
+static struct slai_tcache *cache_to_free(struct sla_heap *heap)
+{
+    struct slai_tcache *home = slai_tcache;
+    if (!slai_has_cache(home))
+        return NULL;
+    if (slai_has_cache(slai_heap_cache_at(home, heap->account.number)) || ++home->strange % STRANGE_EVERY == 0)
+        return slai_heap_cache(heap);
+    return NULL;
+}
+
+void slai_heap_free(struct slai_span *s, void *p, const char *call)
+{
+    struct slai_tcache *tc = cache_to_free(slai_heap_of(slai_account_of(s)));
+    struct slai_stack *stack;
+    if (tc == NULL) {
+        slai_remote_free(s, &p, 1);
+        return;
+    }
+    stack = &tc->stacks[s->class];
+    if (*stack->top == p) {
+        slai_misuse(call, p, "block already free", s->size);
+    } else if (stack->top == stack->limit && !slai_stack_overflow(tc, s->class)) {
+        slai_stack_bypass(tc, s->class, p);
+    } else {
+        stack->top[1] = p;
+        slai_set_release(&stack->top, stack->top + 1);
+    }
+}
+
+void *sla_heap_malloc(sla_heap_t *heap, size_t size) SLA_NOEXCEPT
+{
+    struct slai_tcache *tc = slai_tcache;
+    struct slai_stack *stack;
+    void *block;
+    size_t scaled;
+    if (SLA_LIKELY(heap != NULL))
+        tc = slai_heap_cache_at(tc, heap->account.number);
+    if (SLA_UNLIKELY(size > SLAI_MEDIUM_MAX))
+        return slai_malloc_in(heap, size);
+    scaled = size <= SLAI_SMALL_MAX ? tc->map.small[(size + 7) / 8] : tc->map.medium[(size + 127) / 128];
+    stack = slai_stack_of(tc, scaled);
+    block = *stack->top;
+    if (SLA_UNLIKELY(block == NULL))
+        return slai_malloc_in(heap, size);
+    slai_forget_registers();
+    stack->top--;
+    return block;
+}
+
+void *sla_heap_calloc(sla_heap_t *heap, size_t count, size_t size) SLA_NOEXCEPT
+{
+    return slai_calloc_in(heap, count, size);
+}
+
+void *sla_heap_realloc(sla_heap_t *heap, void *block, size_t size) SLA_NOEXCEPT
+{
+    size_t old;
+    void *moved;
+    if (block == NULL)
+        return slai_malloc_in(heap, size);
+    if (size == 0 || slai_heap_of(slai_account_at(block)) == heap)
+        return slai_realloc(block, size);
+    old = slai_size_of(block, "realloc");
+    moved = old != 0 ? slai_malloc_in(heap, size) : NULL;
+    if (moved != NULL) {
+        memcpy(moved, block, old < size ? old : size);
+        slai_free(block);
+    } else if (old == 0) {
+        errno = EINVAL; /* reported; with abort=0 the program goes on */
+    }
+    return moved;
+}
+
+void *sla_heap_aligned_alloc(sla_heap_t *heap, size_t alignment, size_t size) SLA_NOEXCEPT
+{
+    if (!slai_is_pow2(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return slai_aligned_in(heap, alignment, size);
+}
+
+/* --- Heaps --- */
+
+sla_heap_t *sla_heap_create(const char *name) SLA_NOEXCEPT
+{
+    slai_arrive();
+    return slai_heap_make(name != NULL ? name : "heap");
+}
+
+void sla_heap_destroy(sla_heap_t *heap) SLA_NOEXCEPT
+{
+    int saved = errno;
+    const char *wrong;
+    if (heap == NULL)
+        return;
+    slai_arrive();
+    wrong = slai_heap_end(heap);
+    if (wrong == NULL)
+        slai_purge_after_give();
+    else
+        slai_misuse("heap_destroy", heap, wrong, 0);
+    errno = saved;
+}
+
+sla_heap_t *sla_heap_of(const void *address) SLA_NOEXCEPT { return slai_heap_of(slai_account_at(address)); }
+
+const char *sla_heap_name(const sla_heap_t *heap) SLA_NOEXCEPT { return heap != NULL ? heap->name : "default"; }
+
+int sla_heap_push(sla_heap_t *heap) SLA_NOEXCEPT
+{
+    slai_arrive();
+    return slai_heap_push(heap) ? 0 : -1;
+}
+
+void sla_heap_pop(void) SLA_NOEXCEPT
+{
+    slai_arrive();
+    if (!slai_heap_pop())
+        slai_misuse("heap_pop", NULL, "no heap was pushed", 0);
+}
+
+sla_heap_t *sla_heap_current(void) SLA_NOEXCEPT { return slai_heap_current(); }
+
+int sla_heap_set_limit(sla_heap_t *heap, size_t soft, size_t bytes,
+                       int (*pressure)(sla_heap_t *heap, size_t wanted, void *arg), void *arg) SLA_NOEXCEPT
+{
+    if (bytes != 0 && soft > bytes) {
+        errno = EINVAL;
+        return -1;
+    }
+    slai_arrive();
+    slai_heaps_lock();
+    heap->pressure = pressure;
+    heap->arg = arg;
+    slai_set_relaxed(&heap->soft, soft);
+    slai_set_relaxed(&heap->account.quota.limit, bytes);
+    slai_heaps_unlock();
+    return 0;
+}
+
+/* --- What is in them --- */
+
+struct sums {
+    size_t used, all, blocks; /* bytes of slabs' blocks out and in all; blocks out */
+    size_t cached, cached_blocks;
+};
+
+/* REQUIRES PAGEHEAP. */
+static void add_region(struct sums *sums, const struct slai_region *r, unsigned number)
+{
+    for (size_t p = r->data; p < r->top; p += r->spans[p].pages) {
+        const struct slai_span *s = &r->spans[p];
+        size_t used, remote;
+        if (slai_kind(s) != SLAI_KIND_SLAB || slai_load_relaxed(&s->account) != number)
+            continue;
+        used = slai_load_relaxed(&s->used);
+        remote = slai_load_relaxed(&s->remote);
+        used = used > remote ? used - remote : 0; /* what others freed is free, if not counted in yet */
+        sums->blocks += used;
+        sums->used += used * s->size;
+        sums->all += (size_t)s->capacity * s->size;
+    }
+}
+
+/* As in api/stats.c: exact for the caller's own cache. */
+static void add_cache(struct slai_tcache *tc, void *arg)
+{
+    struct sums *sums = arg;
+    for (unsigned c = 1; c < SLAI_CLASSES; c++) {
+        size_t n = tc->home == slai_tcache ? slai_stack_count(tc, c) : slai_load_relaxed(&tc->bins[c].held);
+        sums->cached += n * slai_class_size(c);
+        sums->cached_blocks += n;
+    }
+}
+
+int sla_heap_stats(sla_heap_t *heap, sla_heap_stats_t *stats, size_t size) SLA_NOEXCEPT
+{
+    struct sums sums = {0, 0, 0, 0, 0};
+    sla_heap_stats_t all;
+    if (size == 0 || size % sizeof(size_t) != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    slai_arrive();
+    memset(&all, 0, sizeof all);
+    slai_heap_caches(heap, add_cache, &sums);
+    slai_lock(&slai_pageheap.lock);
+    for (size_t i = 0; i < slai_region_count; i++)
+        add_region(&sums, &slai_regions[i], heap->account.number);
+    all.blocks = heap->account.large_count;
+    all.live = heap->account.large_pages << SLAI_PAGE_SHIFT;
+    slai_unlock(&slai_pageheap.lock);
+    all.cached = sums.cached < sums.used ? sums.cached : sums.used;
+    all.live += sums.used - all.cached;
+    all.blocks += sums.blocks > sums.cached_blocks ? sums.blocks - sums.cached_blocks : 0;
+    all.free = sums.all - sums.used;
+    all.bytes = slai_load_relaxed(&heap->account.quota.used);
+    all.peak = slai_load_relaxed(&heap->account.peak);
+    all.limit = slai_load_relaxed(&heap->account.quota.limit);
+    memset(stats, 0, size);
+    memcpy(stats, &all, size < sizeof all ? size : sizeof all);
+    return 0;
+}
+
+struct visitor {
+    int (*visit)(void *block, size_t size, void *arg);
+    void *arg;
+};
+
+/* The slab is the depot's, but out of its lists: what visit frees cannot have it destroyed. */
+static int visit_slab(struct slai_span *s, const struct visitor *v)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < s->capacity && result == 0; i++)
+        if ((slai_load_relaxed(&s->free[i / SLAI_WORD_BITS]) >> i % SLAI_WORD_BITS & 1) == 0)
+            result = v->visit(s->start + (size_t)i * s->size, s->size, v->arg);
+    return result;
+}
+
+static int visit_slabs(struct sla_heap *heap, unsigned class, const struct visitor *v)
+{
+    struct slai_list todo = {NULL, NULL}, none = {NULL, NULL};
+    int result = 0;
+    slai_depot_take_all(heap, class, &todo);
+    while (todo.first != NULL && result == 0) {
+        struct slai_span *s = SLA_CONTAINER(todo.first, struct slai_span, link);
+        slai_list_remove(&todo, &s->link);
+        result = visit_slab(s, v);
+        slai_depot_file(s);
+    }
+    slai_depot_give(class, &todo, &none);
+    return result;
+}
+
+static int visit_large(struct sla_heap *heap, const struct visitor *v)
+{
+    struct slai_link *l, *next;
+    int result = 0;
+    slai_lock(&slai_pageheap.lock);
+    l = heap->account.large.first;
+    slai_unlock(&slai_pageheap.lock);
+    for (; l != NULL && result == 0; l = next) {
+        struct slai_span *s = SLA_CONTAINER(l, struct slai_span, link);
+        slai_lock(&slai_pageheap.lock);
+        next = l->next;
+        slai_unlock(&slai_pageheap.lock);
+        result = v->visit(s->start, (size_t)s->pages << SLAI_PAGE_SHIFT, v->arg);
+    }
+    return result;
+}
+
+int sla_heap_visit(sla_heap_t *heap, int (*visit)(void *block, size_t size, void *arg), void *arg) SLA_NOEXCEPT
+{
+    const struct visitor v = {visit, arg};
+    int result = 0;
+    slai_arrive();
+    slai_heap_settle(heap);
+    for (unsigned c = 1; c < SLAI_CLASSES && result == 0; c++)
+        result = visit_slabs(heap, c, &v);
+    return result == 0 ? visit_large(heap, &v) : result;
+}
