@@ -26,7 +26,6 @@ void *slai_aligned_in(struct sla_heap *heap, size_t align, size_t size)
 
 static void *aligned(size_t align, size_t size)
 {
-    slai_arrive(); /* before that no heap is current */
     return slai_aligned_in(slai_heap_current(), align, size);
 }
 

@@ -86,7 +86,7 @@ void *sla_heap_malloc(sla_heap_t *heap, size_t size) SLA_NOEXCEPT
         tc = slai_heap_cache_at(tc, heap->account.number);
     if (SLA_UNLIKELY(size > SLAI_MEDIUM_MAX))
         return slai_malloc_in(heap, size);
-    scaled = size <= SLAI_SMALL_MAX ? tc->map.small[(size + 7) / 8] : tc->map.medium[(size + 127) / 128];
+    scaled = SLA_LIKELY(size <= SLAI_SMALL_MAX) ? tc->map.small[(size + 7) / 8] : tc->map.medium[(size + 127) / 128];
     stack = slai_stack_of(tc, scaled);
     block = *stack->top;
     if (SLA_UNLIKELY(block == NULL))

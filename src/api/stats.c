@@ -68,8 +68,8 @@ static void add_pages(struct sums *sums)
 static void add_cache(struct slai_tcache *tc, void *arg)
 {
     struct sums *sums = arg;
-    bool exact = tc == slai_tcache || !tc->live;
-    sums->stats->threads += tc->live;
+    bool exact = tc->home == slai_tcache || !tc->live;
+    sums->stats->threads += tc->live && tc->heap == NULL;
     for (unsigned c = 1; c < SLAI_CLASSES; c++)
         sums->cached[c] += exact ? slai_stack_count(tc, c) : slai_load_relaxed(&tc->bins[c].held);
     if (slai_in_fork()) /* CACHE locks are not taken then */
