@@ -44,17 +44,20 @@ check_programs = \
 	%D%/api/test_errno \
 	%D%/api/test_expand \
 	%D%/api/test_fortify \
+	%D%/api/test_heap \
 	%D%/api/test_limits \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
 	%D%/misuse/test_conf \
 	%D%/misuse/test_extended \
+	%D%/misuse/test_heap \
 	%D%/misuse/test_misuse \
 	%D%/misuse/test_sized \
 	%D%/threads/test_churn \
 	%D%/threads/test_exit \
 	%D%/threads/test_fork \
+	%D%/threads/test_heap \
 	%D%/threads/test_remote \
 	%D%/threads/test_stress \
 	%D%/unit/test_batch \
@@ -110,6 +113,7 @@ preload_tests = \
 	%D%/preload/dlopen.sh \
 	%D%/preload/gcc.sh \
 	%D%/preload/git.sh \
+	%D%/preload/heap.sh \
 	%D%/preload/limits.sh \
 	%D%/preload/oneheap.sh \
 	%D%/preload/perl.sh \

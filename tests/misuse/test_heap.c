@@ -1,0 +1,160 @@
+/*
+ * test_heap.c: what is reported about heaps, to the letter.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "support.h"
+
+#include <signal.h>
+#include <slaballoc/heap.h>
+
+static void pop_nothing(void) { sla_heap_pop(); }
+
+static void pop_too_often(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    CHILD_REQUIRE(sla_heap_push(heap) == 0);
+    sla_heap_pop();
+    sla_heap_pop();
+}
+
+static void destroy_current(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    CHILD_REQUIRE(sla_heap_push(heap) == 0 && sla_heap_push(NULL) == 0);
+    support_mail[0] = (uintptr_t)heap;
+    sla_heap_destroy(heap);
+}
+
+static void destroy_twice(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    support_mail[0] = (uintptr_t)heap;
+    sla_heap_destroy(heap);
+    sla_heap_destroy(support_pointer(heap));
+}
+
+static void free_small_after_destroy(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    void *p = sla_heap_malloc(heap, 100);
+    p = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p;
+    sla_heap_destroy(heap);
+    sla_free(support_pointer(p));
+}
+
+static void free_large_after_destroy(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    void *p = sla_heap_malloc(heap, 1000000);
+    support_mail[0] = (uintptr_t)p;
+    sla_heap_destroy(heap);
+    sla_free(support_pointer(p));
+}
+
+static void free_twice(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    void *p = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p;
+    sla_free(p);
+    sla_free(support_pointer(p));
+}
+
+static void free_twice_with_another_between(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    void *p = sla_heap_malloc(heap, 100), *q = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p;
+    sla_free(p);
+    sla_free(q);
+    sla_free(support_pointer(p));
+    sla_thread_idle();
+}
+
+static void free_inside(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    char *p = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p + 8;
+    sla_free(support_pointer(p + 8));
+    sla_thread_idle();
+}
+
+static void size_inside(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    char *p = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p + 8;
+    (void)!sla_usable_size(support_pointer(p + 8));
+}
+
+static void wrong_size(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    char *p = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p;
+    sla_free_sized(p, support_size(500));
+}
+
+static const struct {
+    void (*misdeed)(void);
+    const char *call, *what;
+} cases[] = {
+    {pop_nothing, "heap_pop", "no heap was pushed"},
+    {pop_too_often, "heap_pop", "no heap was pushed"},
+    {destroy_current, "heap_destroy", "heap is a thread's current one"},
+    {destroy_twice, "heap_destroy", "heap already destroyed"},
+    {free_small_after_destroy, "free", "large block already free"},
+    {free_large_after_destroy, "free", "large block already free"},
+    {free_twice, "free", "block already free (size class 112)"},
+    {free_twice_with_another_between, "free", "block already free (size class 112)"},
+    {free_inside, "free", "not the start of a block (size class 112)"},
+    {size_inside, "usable_size", "not the start of a block (size class 112)"},
+    {wrong_size, "free_sized", "size 500 does not fit a block of 112 bytes"},
+};
+
+static void run(void *arg) { cases[*(int *)arg].misdeed(); }
+
+START_TEST(reported)
+{
+    struct support_child child;
+    int i = _i;
+    support_run_child(run, &i, 10, &child);
+    ck_assert_msg(support_reported(&child, cases[i].call, child.mail[0], cases[i].what), "expected '%s', got '%s'",
+                  cases[i].what, child.errors);
+    ck_assert_int_eq(child.signal, SIGABRT);
+}
+END_TEST
+
+static void go_on(void *arg)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    (void)arg;
+    CHILD_REQUIRE(sla_option_set("abort", 0) == 0);
+    CHILD_REQUIRE(sla_heap_push(heap) == 0);
+    sla_heap_destroy(heap);
+    CHILD_REQUIRE(sla_heap_of(sla_malloc(10)) == heap); /* it is still there */
+    sla_heap_pop();
+    sla_heap_pop();
+    sla_heap_destroy(heap);
+}
+
+START_TEST(with_abort_0_the_program_goes_on)
+{
+    struct support_child child;
+    support_run_child(go_on, NULL, 10, &child);
+    ck_assert_msg(child.exited && child.status == 0, "%s", child.errors);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("heap misuse");
+    TCase *tc = tcase_create("reports");
+    tcase_add_loop_test(tc, reported, 0, (int)ARRAY_LEN(cases));
+    tcase_add_test(tc, with_abort_0_the_program_goes_on);
+    suite_add_tcase(suite, tc);
+    return support_main(suite);
+}
