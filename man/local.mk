@@ -12,6 +12,20 @@ notrans_dist_man3_MANS = \
 	%D%/sla_free_batch.3 \
 	%D%/sla_free_sized.3 \
 	%D%/sla_good_size.3 \
+	%D%/sla_heap_aligned_alloc.3 \
+	%D%/sla_heap_calloc.3 \
+	%D%/sla_heap_create.3 \
+	%D%/sla_heap_current.3 \
+	%D%/sla_heap_destroy.3 \
+	%D%/sla_heap_malloc.3 \
+	%D%/sla_heap_name.3 \
+	%D%/sla_heap_of.3 \
+	%D%/sla_heap_pop.3 \
+	%D%/sla_heap_push.3 \
+	%D%/sla_heap_realloc.3 \
+	%D%/sla_heap_set_limit.3 \
+	%D%/sla_heap_stats.3 \
+	%D%/sla_heap_visit.3 \
 	%D%/sla_maintain.3 \
 	%D%/sla_malloc.3 \
 	%D%/sla_malloc_usable.3 \

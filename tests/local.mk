@@ -67,6 +67,7 @@ check_programs = \
 	%D%/unit/test_depot \
 	%D%/unit/test_fault \
 	%D%/unit/test_forkrepair \
+	%D%/unit/test_heap \
 	%D%/unit/test_idle \
 	%D%/unit/test_invariants \
 	%D%/unit/test_large \
