@@ -38,10 +38,15 @@ static size_t give_up(struct slai_tcache *tc)
 
 static size_t give_up_own(void)
 {
-    if (!slai_has_cache(slai_tcache))
+    struct slai_tcache *home = slai_tcache;
+    size_t bytes = 0;
+    if (!slai_has_cache(home))
         return 0;
-    slai_heaps_flush();
-    return give_up(slai_tcache);
+    slai_heaps_lock(); /* some other thread may be destroying one of them */
+    for (uint32_t n = slai_heap_next(home, 0); n < home->heaps_room; n = slai_heap_next(home, n + 1))
+        bytes += give_up(home->heaps[n]);
+    slai_heaps_unlock();
+    return bytes + give_up(home);
 }
 
 void sla_thread_idle(void) SLA_NOEXCEPT

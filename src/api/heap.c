@@ -30,12 +30,12 @@ static void *take(struct sla_heap *heap, unsigned class)
 
 void *slai_heap_block(struct sla_heap *heap, unsigned class)
 {
-    size_t size = slai_class_size(class);
+    size_t size = slai_class_size(class), slab = (size_t)slai_classes[class].pages << SLAI_PAGE_SHIFT;
     int saved = errno;
     void *block;
     slai_arrive();
     block = take(heap, class);
-    for (unsigned step = 0; SLA_UNLIKELY(block == NULL) && slai_heap_relieve(heap, size, step); step++)
+    for (unsigned step = 0; SLA_UNLIKELY(block == NULL) && slai_heap_relieve(heap, size, slab, step); step++)
         block = take(heap, class);
     if (SLA_LIKELY(block != NULL)) {
         errno = saved;

@@ -16,8 +16,9 @@ void sla_free(void *p) SLA_NOEXCEPT { slai_free(p); }
 static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, bool *zero)
 {
     int saved = errno;
+    size_t pages = slai_round_up(size, SLAI_PAGE);
     void *p = slai_large_take_for(&heap->account, size, align, zero);
-    for (unsigned step = 0; SLA_UNLIKELY(p == NULL) && slai_heap_relieve(heap, size, step); step++)
+    for (unsigned step = 0; SLA_UNLIKELY(p == NULL) && slai_heap_relieve(heap, size, pages, step); step++)
         p = slai_large_take_for(&heap->account, size, align, zero);
     if (p != NULL) {
         errno = saved;

@@ -24,7 +24,9 @@ struct slai_depot *slai_depot_of(unsigned class)
 
 /* Heaps may be many, so their depots share a few locks: a fork has to take them all. */
 #define TURNS 64u
-static SLA_RARE struct slai_lock turns[TURNS];
+static SLA_RARE struct turn {
+    struct slai_lock lock __attribute__((aligned(SLA_CACHELINE)));
+} turns[TURNS];
 static bool turns_taken; /* around a fork */
 
 void slai_depots_make(struct slai_depot *those, uint32_t number)
@@ -33,9 +35,9 @@ void slai_depots_make(struct slai_depot *those, uint32_t number)
         struct slai_depot *d = &those[c];
         unsigned i = (number + c) % TURNS;
         memset(d, 0, sizeof *d);
-        d->turn = &turns[i];
+        d->turn = &turns[i].lock;
         if (SLA_DEBUG >= 2)
-            slai_set_relaxed(&turns[i].rank, SLAI_RANK_TURN + i);
+            slai_set_relaxed(&turns[i].lock.rank, SLAI_RANK_TURN + i);
     }
 }
 
@@ -327,13 +329,13 @@ SLA_COLD void slai_depot_lock_all(void)
         slai_lock_for_fork(&slai_depot_of(c)->lock);
     turns_taken = slai_account_end > 1; /* a handler that runs before parent or child may make the first heap */
     for (unsigned i = 0; i < TURNS && turns_taken; i++)
-        slai_lock_for_fork(&turns[i]);
+        slai_lock_for_fork(&turns[i].lock);
 }
 
 SLA_COLD void slai_depot_unlock_all(void)
 {
     for (unsigned i = TURNS; i-- > 0 && turns_taken;)
-        slai_unlock_after_fork(&turns[i]);
+        slai_unlock_after_fork(&turns[i].lock);
     for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
         slai_unlock_after_fork(&slai_depot_of(c)->lock);
 }
@@ -350,7 +352,7 @@ static void reset(struct slai_depot *d, bool forget)
 SLA_COLD void slai_depot_reset_all(bool forget)
 {
     for (unsigned i = 0; i < TURNS && turns_taken; i++)
-        slai_lock_reset(&turns[i]);
+        slai_lock_reset(&turns[i].lock);
     for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
         reset(slai_depot_of(c), forget);
     for (uint32_t n = 1; n < slai_account_end && forget; n++)

@@ -140,27 +140,12 @@ struct slai_tcache *slai_heap_cache(struct sla_heap *heap)
     return tc;
 }
 
-/* The next number from n on of which the thread has a cache; heaps_room: there is none. */
-static uint32_t next_of(const struct slai_tcache *home, uint32_t n)
-{
-    while (n < home->heaps_room && home->heaps[n] == NO_CACHE)
-        n++;
-    return n;
-}
-
-void slai_heaps_flush(void)
-{
-    struct slai_tcache *home = slai_tcache;
-    for (uint32_t n = next_of(home, 0); n < home->heaps_room; n = next_of(home, n + 1))
-        slai_cache_flush(home->heaps[n]);
-}
-
 void slai_heaps_leave(struct slai_tcache *home)
 {
     if (home->heaps_room == 0 && home->pushed == NULL)
         return;
     slai_lock(&heaps.lock);
-    for (uint32_t n = next_of(home, 0); n < home->heaps_room; n = next_of(home, n + 1)) {
+    for (uint32_t n = slai_heap_next(home, 0); n < home->heaps_room; n = slai_heap_next(home, n + 1)) {
         struct slai_tcache *tc = home->heaps[n];
         detach(tc);
         slai_cache_retire(tc);
@@ -283,7 +268,7 @@ static bool press(struct sla_heap *heap, size_t wanted)
     return again;
 }
 
-SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, unsigned step)
+SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step)
 {
     const struct slai_quota *q = &heap->account.quota;
     size_t limit = slai_load_relaxed(&q->limit), used = slai_load_relaxed(&q->used);
@@ -291,7 +276,7 @@ SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, unsigned s
     if (step > 1 || (step == 1 && !press(heap, wanted)))
         return false;
     gather(heap);
-    if (limit == 0 || (used < limit && wanted <= limit - used)) /* it is the system that has no memory */
+    if (limit == 0 || (used < limit && pages <= limit - used)) /* it is the system that has no memory */
         (void)slai_idle_purge_others();
     errno = saved;
     return true;

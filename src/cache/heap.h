@@ -75,17 +75,24 @@ SLA_INLINE struct sla_heap *slai_heap_current(void)
 }
 
 /*
- * Something of `wanted` bytes did not fit: on account of the limit, or there is no memory.  True: try again.  To be
+ * Something of `wanted` bytes, for which `pages` bytes would be charged, did not fit: on account of the limit, or there
+ * is no memory.  True: try again.  To be
  * called with step 0, 1, ...: first what caches hold goes to the slabs, and empty slabs to the page heap; then the
  * heap's pressure function may free blocks.  No lock may be held.
  */
-bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, unsigned step);
+bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step);
 
 /* The heap may have grown: calls its pressure function if it has come above the soft limit. No lock may be held. */
 void slai_heap_grown(struct sla_heap *heap, size_t wanted);
 
-/* Lets go of what the calling thread's caches of heaps hold. */
-void slai_heaps_flush(void);
+/* The next number from n on of a heap of which the thread with that home has a cache; home->heaps_room: there is none.
+   REQUIRES HEAPS: what the caller does not use may be destroyed. */
+SLA_INLINE uint32_t slai_heap_next(const struct slai_tcache *home, uint32_t n)
+{
+    while (n < home->heaps_room && !slai_has_cache(home->heaps[n]))
+        n++;
+    return n;
+}
 
 /* Tends all slabs in heaps' depots (slai_depot_tend_all). How many bytes. Takes HEAPS. */
 size_t slai_heaps_tend(uint64_t now, uint64_t delay, bool *waiting);

@@ -75,11 +75,13 @@ static size_t tend_depots(uint64_t now, uint64_t delay, bool *waiting)
 static size_t tend_own(struct slai_tcache *tc, uint64_t now, uint64_t delay, bool *waiting)
 {
     size_t bytes = 0;
+    slai_lock(&tc->lock);
     for (unsigned c = slai_open_after(tc, 0); c != SLAI_NO_CLASS; c = slai_open_after(tc, c))
         for (struct slai_link *l = first_of(tc, c); l != NULL; l = l->next) {
             bytes += slai_slab_tend(SPAN(l), now, delay);
             *waiting |= SPAN(l)->stamp != SLAI_STAMP_PURGED;
         }
+    slai_unlock(&tc->lock);
     return bytes;
 }
 
@@ -92,9 +94,11 @@ bool slai_idle_due(struct slai_tcache *tc)
     if (delay < 0)
         return false;
     now = slai_os_clock();
-    slai_lock(&tc->lock);
     bytes = tend_own(tc, now, (uint64_t)delay, &waiting);
-    slai_unlock(&tc->lock);
+    slai_heaps_lock(); /* some other thread may be destroying one of them */
+    for (uint32_t n = slai_heap_next(tc, 0); n < tc->heaps_room; n = slai_heap_next(tc, n + 1))
+        bytes += tend_own(tc->heaps[n], now, (uint64_t)delay, &waiting);
+    slai_heaps_unlock();
     slai_purge_count(bytes + tend_depots(now, (uint64_t)delay, &waiting));
     return waiting;
 }
@@ -102,10 +106,7 @@ bool slai_idle_due(struct slai_tcache *tc)
 size_t slai_idle_purge(struct slai_tcache *tc)
 {
     bool waiting = false;
-    size_t bytes;
-    slai_lock(&tc->lock);
-    bytes = tend_own(tc, slai_os_clock(), 0, &waiting);
-    slai_unlock(&tc->lock);
+    size_t bytes = tend_own(tc, slai_os_clock(), 0, &waiting);
     slai_purge_count(bytes);
     return bytes;
 }

@@ -239,6 +239,43 @@ START_TEST(destroy_while_a_thread_sleeps)
 }
 END_TEST
 
+/* A thread's upkeep looks at its caches of heaps that others destroy: it is no use of the heap. */
+static void *upkeep(void *arg)
+{
+    struct work *w = arg;
+    for (int round = 0; round < 30; round++) {
+        await(2 * round + 1);
+        for (size_t i = 0; i < 1000; i++)
+            w->blocks[i] = sla_heap_malloc(w->heap, w->size);
+        for (size_t i = 0; i < 1000; i += 2)
+            sla_free(w->blocks[i]);
+        go(2 * round + 2);
+        for (int i = 0; i < 10; i++) {
+            sla_thread_idle();
+            (void)sla_maintain();
+            (void)sla_trim(0);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(destroy_during_a_threads_upkeep)
+{
+    static struct work w;
+    pthread_t thread;
+    step = 0;
+    w.size = 300;
+    ck_assert_int_eq(pthread_create(&thread, NULL, upkeep, &w), 0);
+    for (int round = 0; round < 30; round++) {
+        w.heap = sla_heap_create("kept");
+        go(2 * round + 1);
+        await(2 * round + 2);
+        sla_heap_destroy(w.heap);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 /* --- limits --- */
 
 struct tenant {
@@ -527,6 +564,7 @@ int main(void)
     tcase_add_test(tc, thread_ends_with_a_heap_pushed);
     tcase_add_test(tc, heap_is_used_after_the_threads_end_hook);
     tcase_add_test(tc, destroy_while_a_thread_sleeps);
+    tcase_add_test(tc, destroy_during_a_threads_upkeep);
     tcase_add_test(tc, tenants_fail_alone);
     tcase_add_test(tc, limit_takes_from_sleepers);
     suite_add_tcase(suite, tc);
