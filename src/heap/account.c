@@ -25,11 +25,9 @@ struct slai_account *slai_account_at(const void *p)
     }
 }
 
-bool slai_account_take(struct slai_account *a, size_t bytes)
+bool slai_account_charge(struct slai_account *a, size_t bytes)
 {
     size_t used, peak;
-    if (SLA_LIKELY(a == NULL))
-        return true;
     if (!slai_quota_take(&a->quota, bytes)) {
         errno = ENOMEM;
         return false;
@@ -39,12 +37,6 @@ bool slai_account_take(struct slai_account *a, size_t bytes)
     while (used > peak && !slai_cas_acq_rel(&a->peak, &peak, used))
         ;
     return true;
-}
-
-void slai_account_give(struct slai_account *a, size_t bytes)
-{
-    if (SLA_UNLIKELY(a != NULL))
-        slai_quota_give(&a->quota, bytes);
 }
 
 SLA_COLD void slai_accounts_forget(void)

@@ -35,8 +35,17 @@ SLA_INLINE struct slai_account *slai_account_of(const struct slai_span *s)
 struct slai_account *slai_account_at(const void *p);
 
 /* Charges `bytes`; false with ENOMEM at the limit. a NULL: nothing to do. */
-bool slai_account_take(struct slai_account *a, size_t bytes);
-void slai_account_give(struct slai_account *a, size_t bytes);
+bool slai_account_charge(struct slai_account *a, size_t bytes);
+SLA_INLINE bool slai_account_take(struct slai_account *a, size_t bytes)
+{
+    return SLA_LIKELY(a == NULL) || slai_account_charge(a, bytes);
+}
+
+SLA_INLINE void slai_account_give(struct slai_account *a, size_t bytes)
+{
+    if (SLA_UNLIKELY(a != NULL))
+        slai_quota_give(&a->quota, bytes);
+}
 
 /* In a fork child: what is charged is counted anew, from nothing on. */
 void slai_accounts_forget(void);
