@@ -143,6 +143,7 @@ static struct slai_tcache *birth(struct sla_heap *heap, struct slai_tcache *home
         count_live(tc, 1);
         tc->live = true;
         tc->parked = false;
+        tc->relieving = false; /* its last thread may have ended in the middle */
         tc->budget = first_budget();
     }
     slai_unlock(&threads.lock);
@@ -218,8 +219,8 @@ void slai_cache_retire(struct slai_tcache *tc)
     slai_cache_flush(tc);
     slai_lock(&tc->lock);
     hand_over(tc, SLAI_INBOX_CLOSED);
+    shrink_stacks(tc); /* it is still in the list: others may ask about its object classes, or close them */
     slai_unlock(&tc->lock);
-    shrink_stacks(tc);
     slai_lock(&threads.lock);
     slai_list_remove(&threads.live, &tc->link);
     count_live(tc, -1);
@@ -274,7 +275,8 @@ SLA_COLD void slai_cache_raze(struct slai_tcache *tc)
 void slai_stack_close(struct slai_tcache *tc, unsigned class)
 {
     slai_lock(&tc->lock);
-    slai_cache_drain(tc);
+    if (slai_load_relaxed(&tc->inbox) != SLAI_INBOX_CLOSED) /* its thread is ending: it has nothing left */
+        slai_cache_drain(tc);
     if (slai_is_open(tc, class)) {
         long limit = slai_stack_at(tc, class)->limit - slai_bin_at(tc, class)->base;
         empty_class(tc, class);
@@ -287,16 +289,25 @@ void slai_stack_close(struct slai_tcache *tc, unsigned class)
     slai_unlock(&tc->lock);
 }
 
-SLA_COLD void slai_threads_close(unsigned class)
+static void close_everywhere(unsigned class)
 {
     slai_lock(&threads.lock);
     for (struct slai_link *l = threads.live.first; l != NULL; l = l->next)
-        slai_stack_close(CACHE(l), class);
+        if (CACHE(l) == slai_tcache || !slai_in_fork()) /* CACHE locks are not taken around a fork */
+            slai_stack_close(CACHE(l), class);
     slai_unlock(&threads.lock);
     slai_lock(&shared.lock);
     if (shared.cache != NULL)
         slai_stack_close(shared.cache, class);
     slai_unlock(&shared.lock);
+}
+
+/* A thread that flushes as it is at work, or ends, may post to another that was closed a moment before. After the first
+   round nobody holds a block of the class, and who was flushing is done; so the second finds the last of them. */
+SLA_COLD void slai_threads_close(unsigned class)
+{
+    close_everywhere(class);
+    close_everywhere(class);
 }
 
 void slai_cache_park(struct slai_tcache *tc)
