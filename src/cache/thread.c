@@ -526,6 +526,7 @@ SLA_COLD void slai_threads_repair(void)
     if (shared.cache != NULL)
         forget_lists(shared.cache);
     slai_pages_repair();
+    slai_slabs_repair();
     refile_all(self);
     slai_heaps_repair(self);
     for (l = threads.live.first; l != NULL; l = next) {

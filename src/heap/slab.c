@@ -248,10 +248,18 @@ size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
     return slai_slab_purge(s);
 }
 
+SLA_COLD void slai_slabs_repair(void)
+{
+    for (unsigned c = SLAI_OBJECT_FIRST; c < slai_object_end; c += SLAI_OBJECT_STEP)
+        slai_set_relaxed(&slai_object_class(c)->quota.used, 0);
+}
+
 SLA_COLD void slai_slab_recount(struct slai_span *s)
 {
     uint64_t *remote = slai_slab_remote(s);
     uint32_t free = 0;
+    if (slai_class_is_object(s->class))
+        slai_add_relaxed(&slai_object_class(s->class)->quota.used, slab_bytes(slai_class_at(s->class)));
     for (unsigned w = 0; w < s->words; w++) {
         s->free[w] |= remote[w];
         remote[w] = 0;

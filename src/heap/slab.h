@@ -59,6 +59,9 @@ SLA_INLINE void slai_slab_touch(struct slai_span *s)
         s->stamp = 0;
 }
 
+/* In a fork child the quotas may be half done: forgets them, and each slab's recount counts it in again. */
+void slai_slabs_repair(void);
+
 /* In a fork child, where no count can be half done: counts anew from the bitmaps. */
 void slai_slab_recount(struct slai_span *s);
 
