@@ -202,11 +202,12 @@ size_t slai_depot_tend(struct sla_heap *heap, unsigned class, size_t most, uint6
 {
     struct slai_depot *d = depot_of(heap, class);
     struct slai_list empty = {NULL, NULL};
-    size_t n = 0;
-    if (slai_depot_ready(heap, class) == 0 || kept(class))
+    size_t n = 0, ready;
+    if (slai_depot_ready(heap, class) == 0)
         return 0;
     slai_lock(lock_of(d));
-    for (size_t ready = d->ready; n < most && n < ready; n++) {
+    ready = kept(class) ? 0 : d->ready; /* under the lock: the place may be another cache's by now */
+    for (; n < most && n < ready; n++) {
         struct slai_span *s = SPAN(d->partial.first);
         if (slai_slab_empty(s) && slai_slab_rested(s, now, delay)) {
             move(d, s, SLAI_NOWHERE);
@@ -219,6 +220,8 @@ size_t slai_depot_tend(struct sla_heap *heap, unsigned class, size_t most, uint6
         if (waiting != NULL)
             *waiting |= s->stamp != SLAI_STAMP_PURGED;
     }
+    if (slai_class_is_object(class))
+        destroy(&empty); /* at once: the end of a cache must find its last slabs, whoever has them */
     slai_unlock(lock_of(d));
     destroy(&empty);
     return n;
