@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "cache/idle.h"
 #include "heap/meta.h"
+#include "heap/pageheap.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static struct sla_cache *vacancy(void)
     unsigned class = SLAI_OBJECT_FIRST;
     struct sla_cache *cache;
     for (; class < slai_object_end; class += SLAI_OBJECT_STEP)
-        if (!slai_objcache_at(class)->alive)
+        if (!slai_objcache_at(class)->taken)
             return slai_objcache_at(class);
     if (class >= SLAI_OBJECT_END) {
         errno = ENFILE;
@@ -44,7 +45,7 @@ static unsigned class_flags(const struct sla_cache *cache)
     bool debug = (cache->flags & SLA_CACHE_DEBUG) != 0;
     if (cache->constructor != NULL || cache->destructor != NULL || debug)
         return SLAI_CLASS_KEPT | SLAI_CLASS_MADE;
-    return (cache->flags & SLA_CACHE_TYPE_STABLE) != 0 ? SLAI_CLASS_KEPT : 0;
+    return (cache->flags & (SLA_CACHE_TYPE_STABLE | SLA_CACHE_NO_REAP)) != 0 ? SLAI_CLASS_KEPT : 0;
 }
 
 static void set_name(struct sla_cache *cache, const char *name)
@@ -65,10 +66,10 @@ static void move_in(struct sla_cache *cache, size_t stride)
     slai_class_make(&cache->store.kind.class, stride, class_flags(cache));
     slai_unlock(&depot->lock);
     cache->fast = (cache->flags & (SLA_CACHE_DEBUG | SLA_CACHE_ZEROED)) != 0 ? SLAI_OBJECT_NEVER : cache->class;
-    cache->reclaim = NULL;
+    slai_set_relaxed(&cache->reclaim, NULL);
     cache->constructed = cache->destroyed = 0;
     slai_set_relaxed(&cache->store.kind.quota.limit, 0);
-    cache->alive = true;
+    cache->taken = cache->alive = true;
     slai_add_relaxed(&registry.alive, 1);
 }
 
@@ -153,7 +154,8 @@ static bool begin_visit(struct sla_cache *cache)
 static void end_visit(struct sla_cache *cache)
 {
     slai_lock(&registry.lock);
-    slai_set_release(&cache->visitors, cache->visitors - 1);
+    if (cache->visitors > 0) /* a callback may have forked: the child begins with none */
+        slai_set_release(&cache->visitors, cache->visitors - 1);
     slai_unlock(&registry.lock);
     slai_os_wake(&cache->visitors);
 }
@@ -239,6 +241,10 @@ int sla_cache_destroy(sla_cache_t *cache) SLA_NOEXCEPT
         return -1;
     }
     (void)slai_objcache_reap(cache, 0, SIZE_MAX, true);
+    slai_assert(slai_load_relaxed(&cache->store.kind.quota.used) == 0);
+    slai_lock(&registry.lock);
+    cache->taken = false;
+    slai_unlock(&registry.lock);
     errno = saved;
     return 0;
 }
@@ -246,12 +252,13 @@ int sla_cache_destroy(sla_cache_t *cache) SLA_NOEXCEPT
 size_t sla_cache_reap(sla_cache_t *cache) SLA_NOEXCEPT
 {
     int saved = errno;
-    size_t bytes;
+    size_t *used = &cache->store.kind.quota.used, before, after, bytes;
     struct slai_tcache *tc;
     slai_arrive();
     if ((cache->flags & SLA_CACHE_TYPE_STABLE) != 0)
         return 0;
     tc = slai_tcache;
+    before = slai_load_relaxed(used);
     if (slai_has_cache(tc))
         slai_stack_empty(tc, cache->class);
     if (slai_shared_used() && (tc = slai_shared_lock()) != NULL) {
@@ -260,8 +267,9 @@ size_t sla_cache_reap(sla_cache_t *cache) SLA_NOEXCEPT
     }
     slai_threads_park_others();
     bytes = slai_objcache_reap(cache, 0, SIZE_MAX, true);
+    after = slai_load_relaxed(used);
     errno = saved;
-    return bytes;
+    return before > after + bytes ? before - after : bytes; /* some slabs go as soon as they are empty */
 }
 
 void sla_cache_set_limit(sla_cache_t *cache, size_t bytes) SLA_NOEXCEPT
@@ -272,10 +280,20 @@ void sla_cache_set_limit(sla_cache_t *cache, size_t bytes) SLA_NOEXCEPT
 void sla_cache_set_reclaim(sla_cache_t *cache, int (*reclaim)(sla_cache_t *cache, void *arg), void *arg) SLA_NOEXCEPT
 {
     slai_lock(&registry.lock);
-    slai_set_release(&cache->reclaim, NULL);
+    slai_set_relaxed(&cache->reclaim, reclaim);
     cache->reclaim_arg = arg;
-    slai_set_release(&cache->reclaim, reclaim);
     slai_unlock(&registry.lock);
+}
+
+bool slai_objcache_ask(struct sla_cache *cache)
+{
+    int (*reclaim)(struct sla_cache *, void *);
+    void *arg;
+    slai_lock(&registry.lock);
+    reclaim = cache->reclaim;
+    arg = cache->reclaim_arg;
+    slai_unlock(&registry.lock);
+    return reclaim != NULL && reclaim(cache, arg) != 0;
 }
 
 struct holding {
@@ -288,8 +306,8 @@ static void add_held(struct slai_tcache *tc, void *arg)
     struct holding *h = arg;
     slai_lock(&tc->lock);
     if (slai_is_open(tc, h->class))
-        h->held += tc == slai_tcache ? slai_stack_count(tc, h->class)
-                                     : slai_load_relaxed(&slai_bin_at(tc, h->class)->held);
+        h->held += tc == slai_tcache || !tc->live ? slai_stack_count(tc, h->class)
+                                                  : slai_load_relaxed(&slai_bin_at(tc, h->class)->held);
     slai_unlock(&tc->lock);
 }
 
@@ -300,11 +318,13 @@ void slai_objcache_collect(const struct sla_cache *cache, sla_cache_stats_t *st)
     struct holding h = {cache->class, 0};
     size_t used = 0, all;
     memset(st, 0, sizeof *st);
+    slai_lock(&slai_pageheap.lock); /* no region goes */
     for (struct slai_span *s; (s = slai_slab_next(&cursor, cache->class)) != NULL;) {
         size_t out = slai_load_relaxed(&s->used), remote = slai_load_relaxed(&s->remote);
         used += out > remote ? out - remote : 0;
         st->slabs++;
     }
+    slai_unlock(&slai_pageheap.lock);
     if (!slai_in_fork()) /* CACHE locks are not taken then */
         slai_threads_visit(add_held, &h);
     all = st->slabs * k->capacity;
@@ -333,19 +353,42 @@ int sla_cache_stats(sla_cache_t *cache, sla_cache_stats_t *stats, size_t size) S
     return 0;
 }
 
-/* The slab may go while its last objects are freed by visit: nothing of it is looked at after the copy of its bits. */
-static int visit_slab(const struct slai_span *s, int (*visit)(void *object, void *arg), void *arg)
+/* What a slab has: it may go while its last objects are freed by visit, so it is not looked at again. */
+struct view {
+    char *start;
+    size_t size;
+    unsigned words;
+    uint64_t out[SLAI_SLAB_WORDS]; /* its allocated objects */
+};
+
+/* The next slab of the class. The depot has all of them, and under its lock none that has a place there can go. */
+static bool next_view(struct slai_slab_cursor *cursor, unsigned class, struct view *v)
 {
-    uint64_t out[SLAI_SLAB_WORDS];
-    char *start = s->start;
-    size_t size = s->size;
-    unsigned words = s->words;
-    for (unsigned w = 0; w < words; w++)
-        out[w] = ~(s->free[w] | slai_load_acquire(&slai_slab_remote(s)[w]));
-    out[words - 1] &= slai_low_mask(s->capacity - (words - 1) * SLAI_WORD_BITS);
-    for (unsigned w = 0; w < words; w++)
-        for (; out[w] != 0; out[w] &= out[w] - 1) {
-            int stop = visit(start + ((size_t)w * SLAI_WORD_BITS + slai_low_bit(out[w])) * size, arg);
+    struct slai_depot *d = slai_depot_of(class);
+    const struct slai_span *s;
+    slai_lock(&d->lock);
+    slai_lock(&slai_pageheap.lock); /* no region goes */
+    do
+        s = slai_slab_next(cursor, class);
+    while (s != NULL && s->place == SLAI_NOWHERE);
+    slai_unlock(&slai_pageheap.lock);
+    if (s != NULL) {
+        v->start = s->start;
+        v->size = s->size;
+        v->words = s->words;
+        for (unsigned w = 0; w < s->words; w++)
+            v->out[w] = ~(s->free[w] | slai_load_acquire(&slai_slab_remote(s)[w]));
+        v->out[s->words - 1] &= slai_low_mask(s->capacity - (s->words - 1u) * SLAI_WORD_BITS);
+    }
+    slai_unlock(&d->lock);
+    return s != NULL;
+}
+
+static int visit_slab(struct view *v, int (*visit)(void *object, void *arg), void *arg)
+{
+    for (unsigned w = 0; w < v->words; w++)
+        for (; v->out[w] != 0; v->out[w] &= v->out[w] - 1) {
+            int stop = visit(v->start + ((size_t)w * SLAI_WORD_BITS + slai_low_bit(v->out[w])) * v->size, arg);
             if (stop != 0)
                 return stop;
         }
@@ -355,11 +398,12 @@ static int visit_slab(const struct slai_span *s, int (*visit)(void *object, void
 int sla_cache_iterate(sla_cache_t *cache, int (*visit)(void *object, void *arg), void *arg) SLA_NOEXCEPT
 {
     struct slai_slab_cursor cursor = {0, 0};
+    struct view v;
     int stop = 0;
     slai_arrive();
     slai_threads_close(cache->class); /* what is in stacks is not allocated */
-    for (struct slai_span *s; stop == 0 && (s = slai_slab_next(&cursor, cache->class)) != NULL;)
-        stop = visit_slab(s, visit, arg);
+    while (stop == 0 && next_view(&cursor, cache->class, &v))
+        stop = visit_slab(&v, visit, arg);
     return stop;
 }
 

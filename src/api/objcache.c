@@ -142,53 +142,72 @@ static void *take(struct sla_cache *cache)
     return (flags & SLAI_CLASS_MADE) != 0 ? take_made(cache) : slai_malloc_class(cache->class);
 }
 
-/* Asks the cache's owner to free something, unless this thread is doing so already. */
-static bool ask(struct sla_cache *cache)
+/* A thread that makes room does not do so again from the callbacks. False: it is, or has no cache to remember it. */
+static bool begin_relief(void)
 {
     struct slai_tcache *tc = slai_tcache;
-    bool more;
-    int (*reclaim)(struct sla_cache *, void *) = slai_load_acquire(&cache->reclaim);
-    if (reclaim == NULL || !slai_has_cache(tc) || tc->relieving)
+    if (!slai_has_cache(tc) || tc->relieving)
         return false;
-    tc->relieving = true;
-    more = reclaim(cache, cache->reclaim_arg) != 0;
-    tc->relieving = false;
+    return tc->relieving = true;
+}
+
+static void end_relief(void) { slai_tcache->relieving = false; }
+
+/* Asks the cache's owner to free something. */
+static bool ask(struct sla_cache *cache)
+{
+    int saved = errno;
+    bool more;
+    if (slai_load_relaxed(&cache->reclaim) == NULL || !begin_relief())
+        return false;
+    more = slai_objcache_ask(cache);
+    end_relief();
+    errno = saved;
     return more;
 }
 
 static void ask_each(struct sla_cache *cache, void *more)
 {
-    if ((cache->flags & SLA_CACHE_NO_REAP) == 0 && ask(cache))
+    if ((cache->flags & SLA_CACHE_NO_REAP) == 0 && slai_objcache_ask(cache))
         *(bool *)more = true;
 }
 
 bool slai_objcaches_relieve(void)
 {
-    bool more = slai_objcaches_reap(0) > 0;
+    int saved = errno;
+    bool more;
+    if (!begin_relief())
+        return false;
+    more = slai_objcaches_reap(0) > 0;
     slai_objcaches_visit(ask_each, &more);
+    end_relief();
+    errno = saved;
     return more;
 }
 
+/* Slabs that have rested go back, where they may. */
 static void look_after(struct sla_cache *cache)
 {
     long delay = slai_option(purge_delay);
+    if ((cache->store.kind.class.flags & SLAI_CLASS_KEPT) == 0 ||
+        (cache->flags & (SLA_CACHE_TYPE_STABLE | SLA_CACHE_NO_REAP)) != 0)
+        return;
     if (slai_add_relaxed(&cache->events, 1) % REAP_EVERY == REAP_EVERY - 1 && delay >= 0)
         (void)slai_objcache_reap(cache, (uint64_t)delay, REAP_MOST, false);
 }
 
+/* Callbacks may change errno; it changes on failure alone. */
 static void *alloc_slow(struct sla_cache *cache)
 {
     int saved = errno;
     void *object = take(cache);
-    if (object == NULL && errno == ENOMEM && ask(cache)) {
+    if (object == NULL && errno == ENOMEM && ask(cache))
         object = take(cache);
-        if (object != NULL)
-            errno = saved;
-    }
-    if ((cache->store.kind.class.flags & SLAI_CLASS_KEPT) != 0)
-        look_after(cache);
+    saved = object != NULL ? saved : errno;
+    look_after(cache);
     if (object != NULL && (cache->flags & SLA_CACHE_ZEROED) != 0)
         memset(object, 0, cache->size);
+    errno = saved;
     return object;
 }
 
@@ -255,11 +274,12 @@ size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t count) S
     while (n < count) {
         struct slai_object_stack *o = slai_object_stack(slai_tcache, cache->fast);
         size_t ready = (size_t)(o->stack.top - o->base), some = ready < count - n ? ready : count - n;
-        if (some > 0)
+        if (some > 0) { /* else it may be the table that is never written */
             memcpy(objects + n, o->stack.top - some + 1, some * sizeof *objects);
-        slai_forget_registers();
-        o->stack.top -= some;
-        n += some;
+            slai_forget_registers();
+            o->stack.top -= some;
+            n += some;
+        }
         if (n < count) {
             void *one = alloc_slow(cache);
             if (one == NULL)

@@ -33,7 +33,8 @@ struct sla_cache {
     char name[32];
 
     /* OBJCACHE. */
-    bool alive;
+    bool taken; /* until its end is over, */
+    bool alive; /* until it begins: of use to others than its user */
     int (*reclaim)(struct sla_cache *cache, void *arg);
     void *reclaim_arg;
     uint32_t visitors; /* threads that use the cache without its user's knowledge; the end waits for them */
@@ -67,6 +68,9 @@ size_t slai_objcache_reap(struct sla_cache *cache, uint64_t delay, size_t most, 
 
 /* The same for all caches but those with NO_REAP, each with visit() before. */
 size_t slai_objcaches_reap(uint64_t delay);
+
+/* Calls the cache's reclaim function, if any; what it said. */
+bool slai_objcache_ask(struct sla_cache *cache);
 
 /* Calls visit(cache, arg) for each cache, which cannot end meanwhile, with no lock held. */
 void slai_objcaches_visit(void (*visit)(struct sla_cache *cache, void *arg), void *arg);
