@@ -46,6 +46,7 @@ check_programs = \
 	%D%/api/test_fortify \
 	%D%/api/test_heap \
 	%D%/api/test_limits \
+	%D%/api/test_objcache \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
@@ -58,6 +59,7 @@ check_programs = \
 	%D%/threads/test_exit \
 	%D%/threads/test_fork \
 	%D%/threads/test_heap \
+	%D%/threads/test_objcache \
 	%D%/threads/test_remote \
 	%D%/threads/test_stress \
 	%D%/unit/test_batch \
