@@ -47,6 +47,7 @@ check_programs = \
 	%D%/api/test_heap \
 	%D%/api/test_limits \
 	%D%/api/test_objcache \
+	%D%/api/test_objuse \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
@@ -54,6 +55,7 @@ check_programs = \
 	%D%/misuse/test_extended \
 	%D%/misuse/test_heap \
 	%D%/misuse/test_misuse \
+	%D%/misuse/test_objcache \
 	%D%/misuse/test_sized \
 	%D%/threads/test_churn \
 	%D%/threads/test_exit \
@@ -76,6 +78,7 @@ check_programs = \
 	%D%/unit/test_list \
 	%D%/unit/test_lock \
 	%D%/unit/test_meta \
+	%D%/unit/test_objcache \
 	%D%/unit/test_os \
 	%D%/unit/test_pageheap \
 	%D%/unit/test_panic \

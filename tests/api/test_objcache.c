@@ -159,15 +159,16 @@ static const unsigned kinds[] = {
     SLA_CACHE_DEBUG,
     SLA_CACHE_DEBUG | SLA_CACHE_ZEROED | SLA_CACHE_TYPE_STABLE | SLA_CACHE_NO_REAP,
 };
-static const size_t sizes[] = {1,   2,    7,    8,    9,    15,    16,    17,     24,
-                               40,  48,   64,   65,   100,  1000,  1024,  4096,   5000,
+static const size_t sizes[] = {1,    2,    7,    8,     9,     15,    16,    17,     24,
+                               40,   48,   64,   65,    100,   1000,  1024,  4096,   5000,
                                9000, 32768, 40000, 65536, 65537, 100000, SLA_CACHE_SIZE_MAX - 1, SLA_CACHE_SIZE_MAX};
 
 /* Distinct, aligned, all theirs, in more than one slab where that is not too much. */
 static void one_geometry(size_t size, size_t align, unsigned flags)
 {
     static struct support_block blocks[600];
-    size_t stride = size > align ? size : align, n = 6 * MIB / stride > ARRAY_LEN(blocks) ? ARRAY_LEN(blocks) : 6 * MIB / stride;
+    size_t most = support_scaled(6 * MIB) / (size > align ? size : align) + 1;
+    size_t n = most < ARRAY_LEN(blocks) ? most : ARRAY_LEN(blocks);
     sla_cache_t *cache = sla_cache_create("geometry", size, align, flags, NULL, NULL, NULL);
     size_t mask = align != 0 ? align - 1 : size < 16 ? 7 : 15;
     sla_cache_stats_t stats;
@@ -210,7 +211,8 @@ START_TEST(all_the_caches)
     static void *objects[SLA_CACHE_MOST];
     size_t n = 0, half;
     for (int round = 0; round < 2; round++) {
-        while (n <= SLA_CACHE_MOST && (caches[n] = sla_cache_create("many", 8 + n % 500, 0, 0, NULL, NULL, NULL)) != NULL)
+        while (n <= SLA_CACHE_MOST &&
+               (caches[n] = sla_cache_create("many", 8 + n % 500, 0, 0, NULL, NULL, NULL)) != NULL)
             n++;
         ck_assert_int_eq(errno, ENFILE);
         ck_assert_uint_eq(n, SLA_CACHE_MOST);
@@ -386,8 +388,8 @@ START_TEST(constructor_fails)
         objects[n] = sla_cache_alloc(cache);
         QUICK(errno == (objects[n] != NULL ? SENTINEL_ERRNO : f->expected));
         QUICK(objects[n] == NULL || *(size_t *)objects[n] == KEEPS_STATE);
-        n += objects[n] != NULL;
         failed += objects[n] == NULL;
+        n += objects[n] != NULL;
     }
     ck_assert_uint_eq(n, f->to == SIZE_MAX ? f->from - 1 : ARRAY_LEN(objects));
     ck_assert(f->from > 1 || failed > 0);
