@@ -106,12 +106,13 @@ sla_cache_t *sla_cache_create(const char *name, size_t size, size_t align, unsig
     return cache;
 }
 
-/* The end of an object that is in no stack. */
-static void unmake(struct sla_cache *cache, struct slai_span *s)
+/* The end of the objects of an empty slab that is in no list. False: a callback forked, and the child's repair has put
+   it into the depot again, with those that are left. */
+static bool unmake(struct sla_cache *cache, struct slai_span *s)
 {
     uint64_t *made = slai_slab_made(s);
     for (unsigned w = 0; w < s->words; w++) {
-        while (made[w] != 0) {
+        while (made[w] != 0 && s->place == SLAI_NOWHERE) {
             void *object = s->start + ((size_t)w * SLAI_WORD_BITS + slai_low_bit(made[w])) * s->size;
             made[w] &= made[w] - 1; /* first: in a fork child it is not destroyed again */
             if ((cache->flags & SLA_CACHE_DEBUG) != 0) {
@@ -122,6 +123,7 @@ static void unmake(struct sla_cache *cache, struct slai_span *s)
             }
         }
     }
+    return s->place == SLAI_NOWHERE;
 }
 
 size_t slai_objcache_reap(struct sla_cache *cache, uint64_t delay, size_t most, bool last)
@@ -131,8 +133,8 @@ size_t slai_objcache_reap(struct sla_cache *cache, uint64_t delay, size_t most, 
     size_t n = 0;
     struct slai_span *s;
     while (n < most && (s = slai_depot_take_empty(cache->class, now, delay, last)) != NULL) {
-        if ((k->flags & SLAI_CLASS_MADE) != 0)
-            unmake(cache, s);
+        if ((k->flags & SLAI_CLASS_MADE) != 0 && !unmake(cache, s))
+            continue;
         slai_slab_destroy(s);
         n++;
     }
