@@ -62,6 +62,7 @@ check_programs = \
 	%D%/threads/test_fork \
 	%D%/threads/test_heap \
 	%D%/threads/test_objcache \
+	%D%/threads/test_objends \
 	%D%/threads/test_remote \
 	%D%/threads/test_stress \
 	%D%/unit/test_batch \
@@ -135,7 +136,7 @@ TESTS += $(structure_tests)
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 # Ceilings of the drop-in's cost.
 cost_tests = %D%/cost/instructions.sh
-EXTRA_DIST += $(cost_tests) %D%/cost/patterns.c
+EXTRA_DIST += $(cost_tests) %D%/cost/objects.c %D%/cost/patterns.c
 if PRELOAD_SHARED
 TESTS += $(preload_tests) $(cost_tests)
 endif

@@ -438,7 +438,8 @@ static void in_many_regions(void)
     size_t sizes[4] = {64, 3000, 70000, 500000}, counts[4] = {3000, 1500, 200, 40}, n = 0;
     slai_fault.limit = 40 * MIB; /* a region is no larger */
     for (size_t c = 0; c < 4; c++) {
-        caches[c] = sla_cache_create("far", sizes[c], 0, c == 1 ? SLA_CACHE_DEBUG : 0, c == 2 ? set_up : NULL, NULL, NULL);
+        caches[c] = sla_cache_create("far", sizes[c], 0, c == 1 ? SLA_CACHE_DEBUG : 0, c == 2 ? set_up : NULL, NULL,
+                                     NULL);
         for (size_t i = 0; i < counts[c]; i++) {
             CHILD_REQUIRE((objects[n] = sla_cache_alloc(caches[c])) != NULL);
             support_fill(objects[n], sizes[c], n);
