@@ -62,7 +62,8 @@ SLA_API size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t 
 SLA_API void sla_cache_free_batch(sla_cache_t *cache, void **objects, size_t count) SLA_NOEXCEPT;
 
 /* Gives back what no object in use needs: free objects of all threads are destroyed where a whole slab of them is
-   free.  Returns the bytes that went back.  A TYPE_STABLE cache gives nothing. */
+   free, but for the few that other threads hold ready.  Returns the bytes that went back.  A TYPE_STABLE cache gives
+   nothing. */
 SLA_API size_t sla_cache_reap(sla_cache_t *cache) SLA_NOEXCEPT;
 
 /*
