@@ -55,12 +55,6 @@ SLA_INLINE size_t class_of(const void *p)
     return slai_load_relaxed((const uint8_t *)base + page);
 }
 
-/* q is not p, but in the same page, so it has the same class. */
-SLA_INLINE bool beside(const void *p, const void *q)
-{
-    return ((uintptr_t)p ^ (uintptr_t)q) - 1 < SLAI_PAGE - 1;
-}
-
 /* Pushes block *from, which is of the stack's class, and up to n in all while each is beside the one behind it. */
 SLA_INLINE size_t push_run(struct slai_stack *stack, void *const *from, size_t n)
 {
@@ -69,19 +63,19 @@ SLA_INLINE size_t push_run(struct slai_stack *stack, void *const *from, size_t n
     *++top = *from;
     for (; left >= 4; left -= 4, from -= 4, top += 4) {
         top[1] = from[-1]; /* above top there may be anything */
-        if (SLA_UNLIKELY(!beside(from[-1], from[0])))
+        if (SLA_UNLIKELY(!slai_beside(from[-1], from[0])))
             break;
         top[2] = from[-2];
-        if (SLA_UNLIKELY(!beside(from[-2], from[-1])))
+        if (SLA_UNLIKELY(!slai_beside(from[-2], from[-1])))
             break;
         top[3] = from[-3];
-        if (SLA_UNLIKELY(!beside(from[-3], from[-2])))
+        if (SLA_UNLIKELY(!slai_beside(from[-3], from[-2])))
             break;
         top[4] = from[-4];
-        if (SLA_UNLIKELY(!beside(from[-4], from[-3])))
+        if (SLA_UNLIKELY(!slai_beside(from[-4], from[-3])))
             break;
     }
-    for (; left > 0 && beside(from[-1], from[0]); left--)
+    for (; left > 0 && slai_beside(from[-1], from[0]); left--)
         *++top = *--from;
     slai_set_release(&stack->top, top); /* a fork child must never find a stale slot below it */
     return n - left;
@@ -97,7 +91,7 @@ SLA_INLINE size_t push_runs(void *const *blocks, size_t n)
         size_t room = (size_t)(stack->limit - top);
         if (SLA_UNLIKELY(room == 0 || *top == p))
             break;
-        if (SLA_LIKELY(n > 1 && beside(p, blocks[n - 2]))) {
+        if (SLA_LIKELY(n > 1 && slai_beside(p, blocks[n - 2]))) {
             n -= push_run(stack, blocks + n - 1, n < room ? n : room);
         } else {
             top[1] = p;

@@ -290,28 +290,29 @@ size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t count) S
     return n;
 }
 
-/* How many of objects[], one after the other, lie in a slab, none just after itself, nor the first after `last`. */
-static size_t run_of(void *const *objects, size_t count, const struct slai_span *s, const void *last)
+/* How many of objects[], the first included, lie in one page one after the other, and none just after itself. */
+static size_t run_of(void *const *objects, size_t count)
 {
-    uintptr_t start = (uintptr_t)s->start, length = (size_t)s->pages << SLAI_PAGE_SHIFT, offsets = 0;
-    void *const *o = objects, *const *end = objects + count;
-    for (; o != end && SLA_LIKELY(*o != last); last = *o++)
-        offsets |= (uintptr_t)*o - start;
-    if (SLA_LIKELY(offsets < length)) /* then each of them is; mostly so, and a comparison less for each */
-        return (size_t)(o - objects);
-    for (end = o, o = objects; o != end && (uintptr_t)*o - start < length;)
-        o++;
-    return (size_t)(o - objects);
+    size_t n = 1;
+    for (; n + 3 < count; n += 4) {
+        void *const *o = objects + n;
+        if (SLA_UNLIKELY(!slai_beside(o[0], o[-1])) || SLA_UNLIKELY(!slai_beside(o[1], o[0])) ||
+            SLA_UNLIKELY(!slai_beside(o[2], o[1])) || SLA_UNLIKELY(!slai_beside(o[3], o[2])))
+            break;
+    }
+    while (n < count && slai_beside(objects[n], objects[n - 1]))
+        n++;
+    return n;
 }
 
-/* Frees what objects[] begins with, as far as it lies in one slab of the cache's and fits the stack; how many. */
+/* Frees what objects[] begins with, as far as it lies in one page of the cache's and fits the stack; how many. */
 static size_t push_run(const struct sla_cache *cache, void *const *objects, size_t count)
 {
     struct slai_stack *stack = &slai_object_stack(slai_tcache, cache->fast)->stack;
     size_t room = (size_t)(stack->limit - stack->top);
-    if (room == 0 || !is_near(cache, objects[0]))
+    if (room == 0 || !is_near(cache, objects[0]) || *stack->top == objects[0])
         return 0;
-    count = run_of(objects, count < room ? count : room, slai_slab_of(objects[0]), *stack->top);
+    count = run_of(objects, count < room ? count : room);
     memcpy(stack->top + 1, objects, count * sizeof *objects);
     slai_set_release(&stack->top, stack->top + count); /* a fork child must never find a stale slot below top */
     return count;

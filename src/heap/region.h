@@ -148,6 +148,12 @@ SLA_INLINE struct slai_span *slai_slab_of(const void *p)
     return s - s->back;
 }
 
+/* q is not p, but in the same page: what is known of the page holds for both. */
+SLA_INLINE bool slai_beside(const void *p, const void *q)
+{
+    return ((uintptr_t)p ^ (uintptr_t)q) - 1 < SLAI_PAGE - 1;
+}
+
 /* Scaled class of p's page in any region: 0 for all that is no slab, foreign addresses too. */
 uint8_t slai_class_byte_far(const void *p);
 SLA_INLINE uint8_t slai_class_byte(const void *p)

@@ -78,6 +78,6 @@ measure objects <<END
 object 40 20
 built 40 20
 objects 46 20
-batch 15 20
+batch 12 20
 END
 [ "$status" = 0 ] || fail "more instructions than the ceilings allow"
