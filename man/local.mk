@@ -6,6 +6,19 @@
 notrans_dist_man3_MANS = \
 	%D%/sla_aligned_alloc.3 \
 	%D%/sla_alloc_batch.3 \
+	%D%/sla_cache_alloc.3 \
+	%D%/sla_cache_alloc_batch.3 \
+	%D%/sla_cache_create.3 \
+	%D%/sla_cache_destroy.3 \
+	%D%/sla_cache_free.3 \
+	%D%/sla_cache_free_batch.3 \
+	%D%/sla_cache_iterate.3 \
+	%D%/sla_cache_name.3 \
+	%D%/sla_cache_of.3 \
+	%D%/sla_cache_reap.3 \
+	%D%/sla_cache_set_limit.3 \
+	%D%/sla_cache_set_reclaim.3 \
+	%D%/sla_cache_stats.3 \
 	%D%/sla_calloc.3 \
 	%D%/sla_free.3 \
 	%D%/sla_free_aligned_sized.3 \

@@ -2,13 +2,16 @@
  * slaballoc/cache.h: object caches, after Bonwick (USENIX 1994, 2001).
  *
  * A cache hands out objects of one size.  With a constructor, an object is set
- * up when its memory is first taken from the system and stays so from free to
- * alloc: the caller gives it back in the state the constructor left it in.  The
- * destructor runs when the memory goes back.  No free object is ever written to.
+ * up before it is first handed out and stays so from free to alloc: the caller
+ * gives it back in the state the constructor left it in.  The destructor runs
+ * when the memory goes back.  With either, or TYPE_STABLE, no free object is
+ * written to (DEBUG excepted); else what is in one is lost.
  *
  * Every function may be called from any thread, and an object may be freed from
- * any thread; sla_cache_destroy alone must be the last call with its cache.
- * Callbacks run with no lock held and may use the library, this cache too.
+ * any thread; no other may use the cache during sla_cache_destroy, nor after it.
+ * Callbacks run with no lock held and may use the library, this cache too.  A
+ * constructor may run for more objects than were asked for, a destructor in any
+ * thread that allocates: neither may wait for a lock held around allocations.
  * Sizes are in bytes.  See sla_cache_create(3).
  *
  * SPDX-License-Identifier: MIT
@@ -29,11 +32,12 @@ typedef struct sla_cache sla_cache_t;
 #define SLA_CACHE_ALIGN_MAX ((size_t)65536)
 #define SLA_CACHE_MOST 2048 /* caches at a time */
 
-/* Flags of sla_cache_create; any of them may be combined, but for ZEROED with a constructor. */
+/* Flags of sla_cache_create; any of them may be combined, but for ZEROED with a constructor or destructor. */
 #define SLA_CACHE_ZEROED 1u      /* every object that is handed out reads as zero */
 #define SLA_CACHE_TYPE_STABLE 2u /* until sla_cache_destroy the memory serves this cache alone and stays readable */
-#define SLA_CACHE_NO_REAP 4u     /* sla_trim and lack of memory leave the cache alone; sla_cache_reap does not */
-#define SLA_CACHE_DEBUG 8u       /* poison, red zone and last user of each object, checked at alloc and free */
+#define SLA_CACHE_NO_REAP 4u     /* time, sla_trim, lack of memory leave the cache alone; sla_cache_reap does not */
+#define SLA_CACHE_DEBUG 8u       /* poison, red zone and last user of each object, checked at alloc and free; objects are
+                                    constructed at each alloc and destroyed at each free */
 
 /*
  * The constructor returns 0, or an errno value (or -1) when the object cannot be set up: then the allocation fails
@@ -69,7 +73,8 @@ SLA_API size_t sla_cache_reap(sla_cache_t *cache) SLA_NOEXCEPT;
 /*
  * At most `bytes` of memory, in whole slabs, from now on; 0: no limit.  What is there already stays.  When an
  * allocation would pass the limit, or the system has no memory, the cache's reclaim function is called, which may free
- * objects, and the allocation tried once more if it returned not 0.  Of several threads that fail each may call it.
+ * objects, and the allocation tried once more if it returned not 0.  The same when any other allocation of the program
+ * finds no memory, but for NO_REAP.  Of several threads that fail each may call it; none calls one from within another.
  */
 SLA_API void sla_cache_set_limit(sla_cache_t *cache, size_t bytes) SLA_NOEXCEPT;
 SLA_API void sla_cache_set_reclaim(sla_cache_t *cache, int (*reclaim)(sla_cache_t *cache, void *arg),
@@ -88,7 +93,7 @@ typedef struct {
     size_t slabs;        /* slabs */
     size_t bytes;        /* bytes of slabs */
     size_t limit;        /* as set, 0: none */
-    size_t constructed;  /* constructor calls that succeeded, ever */
+    size_t constructed;  /* objects constructed, ever: constructor calls that succeeded */
     size_t destroyed;    /* destructor calls, ever */
 } sla_cache_stats_t;
 
@@ -97,7 +102,7 @@ SLA_API int sla_cache_stats(sla_cache_t *cache, sla_cache_stats_t *stats, size_t
 
 /*
  * Calls visit for each allocated object until it returns not 0, and returns that, or 0.  No thread may allocate or free
- * objects of the cache meanwhile, visit may free the one it is given.
+ * objects of the cache meanwhile; visit may free the one it is given.
  */
 SLA_API int sla_cache_iterate(sla_cache_t *cache, int (*visit)(void *object, void *arg), void *arg) SLA_NOEXCEPT;
 
