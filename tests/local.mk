@@ -22,6 +22,8 @@ AM_TESTS_ENVIRONMENT = \
 	SLABALLOC_DEBUG='$(SLA_DEBUG)'; export SLABALLOC_DEBUG; \
 	SLABALLOC_CFLAGS='$(LIB_CFLAGS) $(CFLAGS)'; export SLABALLOC_CFLAGS; \
 	SLABALLOC_VERSION='$(PACKAGE_VERSION)'; export SLABALLOC_VERSION; \
+	SLABALLOC_EXAMPLES='$(example_programs)'; export SLABALLOC_EXAMPLES; \
+	TEST_WRAPPER='$(TEST_WRAPPER)'; export TEST_WRAPPER; \
 	SLABALLOC_RUN='$(abs_top_builddir)/slaballoc-run'; export SLABALLOC_RUN; \
 	SLABALLOC_BENCH='$(abs_top_builddir)/slaballoc-bench$(EXEEXT)'; export SLABALLOC_BENCH; \
 	SLABALLOC_RECORDER='$(abs_top_builddir)/.libs/libslaballoc-record.so'; export SLABALLOC_RECORDER; \
@@ -133,6 +135,8 @@ preload_tests = \
 	%D%/preload/tools.sh \
 	%D%/preload/trace.sh
 TESTS += $(structure_tests)
+TESTS += %D%/examples/run.sh
+EXTRA_DIST += %D%/examples/run.sh
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 # Ceilings of the drop-in's cost.
 cost_tests = %D%/cost/instructions.sh
@@ -155,7 +159,7 @@ if CROSS
 else
 	@$(AM_TESTS_ENVIRONMENT) \
 	DESTDIR='$(DESTDIR)' libdir='$(libdir)' bindir='$(bindir)' mandir='$(mandir)' \
-	PKG_CONFIG='$(PKG_CONFIG)' pkgconfigdir='$(pkgconfigdir)' \
+	PKG_CONFIG='$(PKG_CONFIG)' pkgconfigdir='$(pkgconfigdir)' examplesdir='$(examplesdir)' \
 	run_name="`echo slaballoc-run | sed '$(transform)'`" bench_name="`echo slaballoc-bench | sed '$(transform)'`" \
 	FLAGS='$(CPPFLAGS) $(CFLAGS) $(SANITIZER_FLAGS) $(LDFLAGS)' \
 	CXXFLAGS='$(CXXFLAGS) $(SANITIZER_FLAGS) $(LDFLAGS)' \

@@ -36,8 +36,8 @@ typedef struct sla_cache sla_cache_t;
 #define SLA_CACHE_ZEROED 1u      /* every object that is handed out reads as zero */
 #define SLA_CACHE_TYPE_STABLE 2u /* until sla_cache_destroy the memory serves this cache alone and stays readable */
 #define SLA_CACHE_NO_REAP 4u     /* time, sla_trim, lack of memory leave the cache alone; sla_cache_reap does not */
-#define SLA_CACHE_DEBUG 8u       /* poison, red zone and last user of each object, checked at alloc and free; objects are
-                                    constructed at each alloc and destroyed at each free */
+#define SLA_CACHE_DEBUG 8u       /* poison, red zone and last user of each object, checked at alloc and free; each
+                                    is constructed when allocated and destroyed when freed */
 
 /*
  * The constructor returns 0, or an errno value (or -1) when the object cannot be set up: then the allocation fails

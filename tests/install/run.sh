@@ -64,9 +64,20 @@ consumers() {
   fi
 }
 
+# Each example, as its head says how to build it.
+examples() {
+  for source in "$DESTDIR$examplesdir"/*.c; do
+    # shellcheck disable=SC2086,SC2046
+    $CC $FLAGS "$source" -o program $($PKG_CONFIG --cflags --libs slaballoc) -pthread > output 2>&1 &&
+      ./program > output 2>&1
+    result "${source##*/}, as installed" $?
+  done
+}
+
 echo "installcheck: below ${DESTDIR:-/}"
 package=slaballoc dropin=0
 consumers
+[ ! -e "$DESTDIR$libdir/libslaballoc.so" ] || examples
 package=slaballoc-malloc dropin=1
 if $PKG_CONFIG --exists $package; then
   consumers
@@ -95,7 +106,7 @@ if [ -e "$bench" ] && [ -e "$DESTDIR$libdir/libslaballoc-malloc.so" ]; then
 fi
 
 if command -v man > /dev/null 2>&1; then
-  for page in 3:slaballoc 7:slaballoc 3:sla_malloc 3:sla_calloc 1:slaballoc-run; do
+  for page in 3:slaballoc 7:slaballoc 3:sla_malloc 3:sla_calloc 3:sla_cache_alloc 1:slaballoc-run; do
     [ "${page%%:*}" != 1 ] || [ -e "$run" ] || continue
     name=${page#*:}
     [ "${page%%:*}" != 1 ] || name=$run_name
