@@ -57,7 +57,8 @@ notrans_dist_man3_MANS = \
 	%D%/sla_try_expand.3 \
 	%D%/sla_usable_size.3 \
 	%D%/sla_version.3 \
-	%D%/slaballoc.3
+	%D%/slaballoc.3 \
+	%D%/slaballoc.hpp.3
 notrans_dist_man7_MANS = \
 	%D%/slaballoc.7
 

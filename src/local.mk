@@ -10,6 +10,9 @@
 include_HEADERS += include/slaballoc.h
 subinclude_HEADERS += include/slaballoc/cache.h include/slaballoc/heap.h include/slaballoc/stats.h
 
+# For C++ alone.
+subinclude_HEADERS += include/slaballoc/slaballoc.hpp
+
 core_sources = \
 	%D%/api/align.c \
 	%D%/api/api.h \

@@ -135,8 +135,8 @@ preload_tests = \
 	%D%/preload/tools.sh \
 	%D%/preload/trace.sh
 TESTS += $(structure_tests)
-TESTS += %D%/examples/run.sh
-EXTRA_DIST += %D%/examples/run.sh
+TESTS += %D%/cxx/run.sh %D%/examples/run.sh
+EXTRA_DIST += %D%/cxx/containers.cc %D%/cxx/run.sh %D%/examples/run.sh
 EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symbols.txt %D%/structure/strip.awk
 # Ceilings of the drop-in's cost.
 cost_tests = %D%/cost/instructions.sh

@@ -8,6 +8,9 @@
 #include <new>
 #include <slaballoc.h>
 #include <slaballoc/stats.h>
+#if __cplusplus >= 201703L
+#include <slaballoc/slaballoc.hpp>
+#endif
 #include <string>
 #include <vector>
 
@@ -32,6 +35,12 @@ int main()
         words["a rather long key, not kept in place " + std::to_string(i % 50)].push_back(i);
     if (words.size() != 50 || words.begin()->second.size() != 20)
         return fail("wrong contents");
+
+#if __cplusplus >= 201703L
+    std::vector<int, sla::allocator<int>> numbers(1000, 3);
+    if (sla_owns(numbers.data()) != 1 || *sla::object_cache<int>("ints").make(7) != 7)
+        return fail("slaballoc.hpp");
+#endif
 
     int *number = new int(7);
     Wide *wide = new Wide[3];

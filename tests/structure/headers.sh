@@ -1,6 +1,7 @@
 #!/bin/sh
 # headers.sh [ROOT]: each header compiles alone, and included twice: the public
-# ones as C11, C17 and C++17 with every warning an error, the internal ones as C11.
+# ones as C11, C17 and C++17 (those for C++ alone as that) with every warning an error,
+# the internal ones as C11.
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/common.sh"
 
@@ -24,6 +25,10 @@ for path in $(find include -name '*.h' | sort); do
   done
   # shellcheck disable=SC2086
   [ -z "${CXX-}" ] || alone "$header" cc $CXX -std=c++17 -pedantic -Wall -Wextra -Wundef -Wshadow -Werror -Iinclude
+done
+[ -z "${CXX-}" ] || for path in $(find include -name '*.hpp' | sort); do
+  # shellcheck disable=SC2086
+  alone "${path#include/}" cc $CXX -std=c++17 -pedantic -Wall -Wextra -Wundef -Wshadow -Werror -Iinclude
 done
 [ -n "${CXX-}" ] || echo 'no C++ compiler: the C++ half is not tested'
 

@@ -8,7 +8,7 @@
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/common.sh"
 
-for file in $(c_files include src bench examples tests build-aux); do
+for file in $(c_files include src bench examples tests build-aux; find include -name '*.hpp'); do
   awk -v file="$file" '
     length($0) > 120 { print file ":" FNR ": line of " length($0) " columns, 120 is the limit" }
     /\t/ { print file ":" FNR ": a tab" }
