@@ -30,6 +30,13 @@ for program in $SLABALLOC_EXAMPLES; do
       says "$program" '^requests +80000 used, +[0-9]+ constructed, 0 live'
       says "$program" '^80000 answers right, 0 refused, 0 wrong$'
       ;;
+    request-heap)
+      says "$program" '^3600 requests answered, 400 malformed, 0 failed$'
+      says "$program" '^[1-9][0-9]+ blocks went with their heaps, 0 bytes remain$'
+      ;;
+    tenant-limit)
+      says "$program" '^the greedy one alone was refused$'
+      ;;
     *)
       bad=1
       echo "$program: what it is to say is not known here"
