@@ -3,6 +3,8 @@
  *
  *   sla::allocator<T>     for containers: std::vector<T, sla::allocator<T>>
  *   sla::object_cache<T>  objects of one type, from a cache of their own
+ *   sla::heap             memory apart, freed as a whole
+ *   sla::heap_resource    for std::pmr containers: memory of a heap
  *
  * See slaballoc.hpp(3).
  *
@@ -13,6 +15,7 @@
 
 #include <slaballoc.h>
 #include <slaballoc/cache.h>
+#include <slaballoc/heap.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -23,6 +26,16 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+
+/* Standard libraries have it later than their compilers know the language. */
+#if defined(__has_include)
+#if __has_include(<memory_resource>)
+#include <memory_resource>
+#endif
+#endif
+#if defined(__cpp_lib_memory_resource)
+#define SLA_HAS_PMR 1
+#endif
 
 namespace sla {
 
@@ -184,6 +197,101 @@ private:
 
     sla_cache_t *cache_;
 };
+
+/*
+ * A heap apart (slaballoc/heap.h), and its owner: with it goes all that is in the heap, no destructor being called.
+ */
+class heap {
+public:
+    /* Throws std::bad_alloc, or std::system_error with ENFILE. */
+    explicit heap(const char *name = nullptr) : heap_(sla_heap_create(name))
+    {
+        if (heap_ == nullptr)
+            detail::raise_errno("sla_heap_create");
+    }
+    heap(heap &&other) noexcept : heap_(std::exchange(other.heap_, nullptr)) {}
+    heap &operator=(heap &&other) noexcept
+    {
+        heap from(std::move(other));
+        std::swap(heap_, from.heap_);
+        return *this;
+    }
+    heap(const heap &) = delete;
+    heap &operator=(const heap &) = delete;
+    ~heap() { sla_heap_destroy(heap_); }
+
+    /* Makes a heap (nullptr: the default one) the calling thread's current one for as long as this local variable is
+       there. */
+    class scope {
+    public:
+        explicit scope(sla_heap_t *heap)
+        {
+            if (sla_heap_push(heap) != 0)
+                detail::raise_errno("sla_heap_push");
+        }
+        explicit scope(const heap &heap) : scope(heap.native_handle()) {}
+        scope(const scope &) = delete;
+        scope &operator=(const scope &) = delete;
+        ~scope() { sla_heap_pop(); }
+    };
+
+    /* As their namesakes of slaballoc/heap.h; more by native_handle(). */
+    void set_limit(std::size_t bytes) noexcept { (void)sla_heap_set_limit(heap_, 0, bytes, nullptr, nullptr); }
+    [[nodiscard]] const char *name() const noexcept { return sla_heap_name(heap_); }
+    [[nodiscard]] sla_heap_stats_t stats() const noexcept
+    {
+        sla_heap_stats_t figures{};
+        (void)sla_heap_stats(heap_, &figures, sizeof figures);
+        return figures;
+    }
+    [[nodiscard]] sla_heap_t *native_handle() const noexcept { return heap_; }
+
+private:
+    sla_heap_t *heap_;
+};
+
+#if defined(SLA_HAS_PMR)
+/*
+ * A memory resource on a heap, which it does not own; as constructed by default, on the default heap, whichever is
+ * current.  Two are equal if their heap is one.
+ */
+class heap_resource : public std::pmr::memory_resource {
+public:
+    heap_resource() noexcept = default;
+    explicit heap_resource(sla_heap_t *heap) noexcept : heap_(heap) {}
+    explicit heap_resource(const heap &heap) noexcept : heap_(heap.native_handle()) {}
+
+    [[nodiscard]] sla_heap_t *native_handle() const noexcept { return heap_; }
+
+private:
+    void *do_allocate(std::size_t size, std::size_t alignment) override
+    {
+        void *block = detail::is_plain(size, alignment) ? sla_heap_malloc(heap_, size)
+                                                        : sla_heap_aligned_alloc(heap_, alignment, size);
+        if (block == nullptr)
+            detail::raise<std::bad_alloc>();
+        return block;
+    }
+    void do_deallocate(void *block, std::size_t size, std::size_t alignment) override
+    {
+        if (detail::is_plain(size, alignment))
+            sla_free_sized(block, size);
+        else
+            sla_free_aligned_sized(block, alignment, size);
+    }
+    [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override
+    {
+#if defined(__cpp_rtti)
+        auto *same = dynamic_cast<const heap_resource *>(&other);
+        return same != nullptr && same->heap_ == heap_;
+#else
+        return this == &other;
+#endif
+    }
+
+    sla_heap_t *heap_ = nullptr;
+};
+#endif
 
 } // namespace sla
 

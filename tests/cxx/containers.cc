@@ -169,6 +169,63 @@ void object_caches()
     EXPECT(throws<std::system_error>([] { sla::object_cache<int> unknown_flags("bad", 1u << 30); }));
 }
 
+#if defined(SLA_HAS_PMR)
+void fill(std::pmr::memory_resource *resource)
+{
+    std::pmr::map<std::pmr::string, std::pmr::vector<int>> sorted(resource);
+    std::pmr::unordered_map<int, std::pmr::list<std::pmr::string>> hashed(resource);
+    for (int i = 0; i < 3000; i++) {
+        sorted[std::pmr::string(key(i % 50).c_str(), resource)].push_back(i);
+        hashed[i % 20].emplace_back(key(i).c_str());
+    }
+    EXPECT(sorted.size() == 50 && sorted.begin()->second.size() == 60);
+    EXPECT(hashed[7].size() == 150 && hashed[7].front() == key(7).c_str());
+    EXPECT(sorted.begin()->second.get_allocator().resource() == resource);
+}
+
+void resources()
+{
+    sla::heap heap("first"), other;
+    sla::heap_resource resource(heap), same(heap.native_handle()), elsewhere(other), anywhere;
+    fill(&resource);
+    EXPECT(heap.stats().live == 0 && heap.stats().peak > 0 && other.stats().peak == 0);
+    fill(&anywhere);
+    EXPECT(resource == same && !(resource == elsewhere) && !(resource == *std::pmr::new_delete_resource()));
+
+    std::pmr::vector<Wide> wide(3, &resource);
+    EXPECT(aligned(wide.data(), 128) && sla_heap_of(wide.data()) == heap.native_handle());
+    void *small = resource.allocate(1, 16);
+    EXPECT(aligned(small, 16));
+    resource.deallocate(small, 1, 16);
+    std::pmr::vector<Wide> taken(std::move(wide), &same), copied(std::move(taken), &elsewhere);
+    EXPECT(sla_heap_of(copied.data()) == other.native_handle());
+
+    other.set_limit(1 << 20);
+    EXPECT(throws<std::bad_alloc>([&] { std::pmr::vector<char> large(8 << 20, &elsewhere); }));
+}
+#else
+void resources() {}
+#endif
+
+void heaps()
+{
+    sla::heap heap("scoped");
+    sla::heap moved(std::move(heap));
+    EXPECT(heap.native_handle() == nullptr && std::string(moved.name()) == "scoped");
+    {
+        sla::heap::scope scope(moved);
+        vector<int> numbers(100);
+        EXPECT(sla_heap_of(numbers.data()) == moved.native_handle());
+        sla::heap::scope inner(nullptr);
+        EXPECT(sla_heap_of(vector<int>(100).data()) == nullptr);
+    }
+    EXPECT(sla_heap_current() == nullptr && moved.stats().live == 0);
+    auto *lost = new (sla_heap_malloc(moved.native_handle(), sizeof(vector<int>))) vector<int>();
+    EXPECT(lost->empty() && moved.stats().blocks == 1);
+    moved = sla::heap("another"); /* frees what was in the first one */
+    EXPECT(moved.stats().blocks == 0);
+}
+
 } // namespace
 
 int main()
@@ -177,6 +234,8 @@ int main()
     containers();
     allocators();
     object_caches();
+    heaps();
+    resources();
     EXPECT(live() == before);
     if (failures == 0)
         std::puts("all as it should be");
