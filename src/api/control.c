@@ -70,7 +70,7 @@ int slai_trim(size_t keep)
         slai_shared_unlock();
     }
     purged += slai_idle_purge_others();
-    (void)slai_objcaches_reap(0); /* its pages are purged below */
+    (void)slai_objcaches_reap(0, NULL); /* its pages are purged below */
     purged += slai_purge(SLAI_PURGE_ALL, keep);
     errno = saved;
     return purged > 0;
@@ -104,7 +104,7 @@ long sla_maintain(void) SLA_NOEXCEPT
     slai_arrive();
     waiting = slai_has_cache(slai_tcache) && slai_idle_due(slai_tcache);
     if (slai_option(purge_delay) >= 0)
-        (void)slai_objcaches_reap((uint64_t)slai_option(purge_delay));
+        (void)slai_objcaches_reap((uint64_t)slai_option(purge_delay), &waiting);
     slai_purge(SLAI_PURGE_DUE, 0);
     next = slai_purge_next();
     errno = saved;

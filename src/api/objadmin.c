@@ -65,7 +65,8 @@ static void move_in(struct sla_cache *cache, size_t stride)
     slai_lock(&depot->lock);
     slai_class_make(&cache->store.kind.class, stride, class_flags(cache));
     slai_unlock(&depot->lock);
-    cache->fast = (cache->flags & (SLA_CACHE_DEBUG | SLA_CACHE_ZEROED)) != 0 ? SLAI_OBJECT_NEVER : cache->class;
+    cache->give = (cache->flags & SLA_CACHE_DEBUG) != 0 ? SLAI_OBJECT_NEVER : cache->class;
+    cache->take = (cache->flags & SLA_CACHE_ZEROED) != 0 ? SLAI_OBJECT_NEVER : cache->give;
     slai_set_relaxed(&cache->reclaim, NULL);
     cache->constructed = cache->destroyed = 0;
     slai_set_relaxed(&cache->store.kind.quota.limit, 0);
@@ -185,19 +186,24 @@ void slai_objcaches_visit(void (*visit)(struct sla_cache *cache, void *arg), voi
 struct reaping {
     uint64_t delay;
     size_t bytes;
+    bool waiting;
 };
 
 static void reap_one(struct sla_cache *cache, void *arg)
 {
     struct reaping *r = arg;
-    if ((cache->flags & (SLA_CACHE_NO_REAP | SLA_CACHE_TYPE_STABLE)) == 0)
-        r->bytes += slai_objcache_reap(cache, r->delay, SIZE_MAX, r->delay == 0);
+    if ((cache->flags & (SLA_CACHE_NO_REAP | SLA_CACHE_TYPE_STABLE)) != 0)
+        return;
+    r->bytes += slai_objcache_reap(cache, r->delay, SIZE_MAX, r->delay == 0);
+    r->waiting |= slai_depot_spare(cache->class);
 }
 
-size_t slai_objcaches_reap(uint64_t delay)
+size_t slai_objcaches_reap(uint64_t delay, bool *waiting)
 {
-    struct reaping r = {delay, 0};
+    struct reaping r = {delay, 0, false};
     slai_objcaches_visit(reap_one, &r);
+    if (waiting != NULL)
+        *waiting |= r.waiting;
     return r.bytes;
 }
 

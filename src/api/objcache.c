@@ -23,7 +23,7 @@ static SLA_NOINLINE void free_slow(struct sla_cache *cache, void *object);
 
 void *sla_cache_alloc(sla_cache_t *cache) SLA_NOEXCEPT
 {
-    size_t i = cache->fast;
+    size_t i = cache->take;
     void ***table = (void ***)slai_tcache->objects, **top = table[i + TOP], *object;
     SLA_INDEX(i);
     if (SLA_UNLIKELY(top == table[i + BASE]))
@@ -40,13 +40,13 @@ SLA_INLINE bool is_near(const struct sla_cache *cache, const void *object)
 {
     size_t page = ((uintptr_t)object - (uintptr_t)slai_load_settled(&slai_object_window.start)) >> SLAI_PAGE_SHIFT;
     return SLA_LIKELY(page < slai_load_settled(&slai_object_window.pages)) &&
-           SLA_LIKELY(slai_load_relaxed(&slai_load_settled(&slai_object_window.spans)[page].class) == cache->fast);
+           SLA_LIKELY(slai_load_relaxed(&slai_load_settled(&slai_object_window.spans)[page].class) == cache->give);
 }
 
 /* False: there is no room, or the object is on top already. */
 SLA_INLINE bool push(const struct sla_cache *cache, void *object)
 {
-    size_t i = cache->fast;
+    size_t i = cache->give;
     void ***table = (void ***)slai_tcache->objects, **top = table[i + TOP];
     SLA_INDEX(i);
     if (SLA_UNLIKELY(top == table[i + LIMIT]) || SLA_UNLIKELY(*top == object))
@@ -178,7 +178,7 @@ bool slai_objcaches_relieve(void)
     bool more;
     if (!begin_relief())
         return false;
-    more = slai_objcaches_reap(0) > 0;
+    more = slai_objcaches_reap(0, NULL) > 0;
     slai_objcaches_visit(ask_each, &more);
     end_relief();
     errno = saved;
@@ -197,10 +197,24 @@ static void look_after(struct sla_cache *cache)
 }
 
 /* Callbacks may change errno; it changes on failure alone. */
+/* The hot path leaves these to the slow one, which has what is ready in the stack at hand. */
+static void *pop_zeroed(struct sla_cache *cache)
+{
+    struct slai_object_stack *o = slai_object_stack(slai_tcache, cache->give);
+    void *object = o->stack.top != o->base ? *o->stack.top : NULL;
+    if (object == NULL)
+        return NULL;
+    o->stack.top--;
+    return memset(object, 0, cache->size);
+}
+
 static void *alloc_slow(struct sla_cache *cache)
 {
     int saved = errno;
-    void *object = take(cache);
+    void *object = (cache->flags & SLA_CACHE_ZEROED) != 0 ? pop_zeroed(cache) : NULL;
+    if (object != NULL)
+        return object;
+    object = take(cache);
     if (object == NULL && errno == ENOMEM && ask(cache))
         object = take(cache);
     saved = object != NULL ? saved : errno;
@@ -272,7 +286,7 @@ size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t count) S
 {
     size_t n = 0;
     while (n < count) {
-        struct slai_object_stack *o = slai_object_stack(slai_tcache, cache->fast);
+        struct slai_object_stack *o = slai_object_stack(slai_tcache, cache->take);
         size_t ready = (size_t)(o->stack.top - o->base), some = ready < count - n ? ready : count - n;
         if (some > 0) { /* else it may be the table that is never written */
             memcpy(objects + n, o->stack.top - some + 1, some * sizeof *objects);
@@ -308,7 +322,7 @@ static size_t run_of(void *const *objects, size_t count)
 /* Frees what objects[] begins with, as far as it lies in one page of the cache's and fits the stack; how many. */
 static size_t push_run(const struct sla_cache *cache, void *const *objects, size_t count)
 {
-    struct slai_stack *stack = &slai_object_stack(slai_tcache, cache->fast)->stack;
+    struct slai_stack *stack = &slai_object_stack(slai_tcache, cache->give)->stack;
     size_t room = (size_t)(stack->limit - stack->top);
     if (room == 0 || !is_near(cache, objects[0]) || *stack->top == objects[0])
         return 0;

@@ -23,7 +23,8 @@ _Static_assert(SLAI_OBJECT_NEVER * 8 >= offsetof(struct slai_objects, unused) &&
 
 struct sla_cache {
     /* Constant while the cache lives; what the hot path needs first. */
-    uint16_t fast;  /* its class, or SLAI_OBJECT_NEVER */
+    uint16_t take;  /* its class for the hot path of an allocation, and of a free: or SLAI_OBJECT_NEVER */
+    uint16_t give;
     uint16_t class; /* never changes at all: the place in the table */
     unsigned flags;
     size_t size;    /* of an object, as asked for */
@@ -66,8 +67,8 @@ bool slai_objcaches_relieve(void);
    stays unless `last`. The bytes given back. */
 size_t slai_objcache_reap(struct sla_cache *cache, uint64_t delay, size_t most, bool last);
 
-/* The same for all caches but those with NO_REAP, each with visit() before. */
-size_t slai_objcaches_reap(uint64_t delay);
+/* The same for all caches but those with NO_REAP. *waiting (may be NULL) becomes true if some would be due later. */
+size_t slai_objcaches_reap(uint64_t delay, bool *waiting);
 
 /* Calls the cache's reclaim function, if any; what it said. */
 bool slai_objcache_ask(struct sla_cache *cache);

@@ -227,6 +227,17 @@ size_t slai_depot_tend(struct sla_heap *heap, unsigned class, size_t most, uint6
     return n;
 }
 
+bool slai_depot_spare(unsigned class)
+{
+    struct slai_depot *d = slai_depot_of(class);
+    bool any = false;
+    slai_lock(&d->lock);
+    for (struct slai_link *l = d->partial.first; l != NULL && !any && d->ready > 1; l = l->next)
+        any = slai_slab_empty(SPAN(l));
+    slai_unlock(&d->lock);
+    return any;
+}
+
 static size_t used_in(const struct slai_list *list)
 {
     size_t n = 0;

@@ -67,6 +67,9 @@ void slai_depot_take_all(struct sla_heap *heap, unsigned class, struct slai_list
    unless `last`. It is in no list then, and the caller's to destroy. NULL: there is none. */
 struct slai_span *slai_depot_take_empty(unsigned class, uint64_t now, uint64_t delay, bool last);
 
+/* Has the depot an empty slab beside others with free blocks, which will be due to go? */
+bool slai_depot_spare(unsigned class);
+
 /* Blocks that are out of the depot's slabs of a class. */
 size_t slai_depot_used(unsigned class);
 

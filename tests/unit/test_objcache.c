@@ -474,6 +474,44 @@ START_TEST(many_regions)
 }
 END_TEST
 
+static int count_destroyed;
+static int build_one(void *object, void *arg)
+{
+    (void)object;
+    (void)arg;
+    return 0;
+}
+static void unbuild_one(void *object, void *arg)
+{
+    (void)object;
+    (void)arg;
+    count_destroyed++;
+}
+
+/* Slabs that will be due are told of, go when they are, and then there is nothing to wait for. */
+START_TEST(maintain_waits_for_slabs_at_rest)
+{
+    sla_cache_t *cache = sla_cache_create("rest", 4000, 0, 0, build_one, unbuild_one, NULL);
+    size_t n = 100;
+    ck_assert_uint_eq(take_all(cache, objects, n), n);
+    while (n > 0)
+        sla_cache_free(cache, objects[--n]);
+    sla_thread_idle();
+    ck_assert_uint_ge(stats_of(cache).slabs, 4);
+    ck_assert_int_eq(sla_option_set("purge_delay", 100000), 0);
+    ck_assert_int_ge(sla_maintain(), 0);
+    ck_assert_int_eq(count_destroyed, 0);
+    ck_assert_int_eq(sla_option_set("purge_delay", 1), 0);
+    unit_sleep(5);
+    (void)sla_maintain();
+    ck_assert_int_gt(count_destroyed, 0);
+    ck_assert_uint_eq(stats_of(cache).slabs, 1);
+    ck_assert_int_eq(sla_option_set("purge_delay", -1), 0);
+    end(cache);
+    ck_assert_uint_ge((size_t)count_destroyed, 100);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "regions") == 0) {
@@ -491,6 +529,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, figures_are_exact_at_rest, 0, 2);
     if (!SUPPORT_TSAN)
         tcase_add_loop_test(tc, quotas_after_a_fork, 0, 2);
+    tcase_add_test(tc, maintain_waits_for_slabs_at_rest);
     tcase_add_test(tc, many_regions);
     return support_main(suite);
 }
