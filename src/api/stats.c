@@ -30,13 +30,14 @@ static void add_region(struct sums *sums, const struct slai_region *r)
         const struct slai_span *s = &r->spans[p];
         if (slai_kind(s) == SLAI_KIND_SLAB) {
             size_t used = slai_load_relaxed(&s->used), remote = slai_load_relaxed(&s->remote);
+            unsigned class = slai_load_relaxed(&s->class); /* 0 by now, if it is just being destroyed */
             used = used > remote ? used - remote : 0; /* what others freed is free, if not counted in yet */
-            if (slai_class_is_object(s->class)) {
+            if (slai_class_is_object(class)) {
                 sums->objects_used += used * s->size;
                 sums->objects_all += (size_t)s->capacity * s->size;
             } else {
-                sums->classes[s->class].slabs++;
-                sums->classes[s->class].used += used;
+                sums->classes[class].slabs++;
+                sums->classes[class].used += used;
             }
         }
         slai_assert(s->pages > 0);

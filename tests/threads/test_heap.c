@@ -535,6 +535,8 @@ static void *come_and_go(void *arg)
             if (k % 3 == 0)
                 sla_free(last);
         }
+        if (i % 8 == 0)
+            (void)slabs_and_large(); /* looks at slabs that others destroy */
         sla_heap_destroy(heap);
     }
     return NULL;
