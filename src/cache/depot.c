@@ -27,7 +27,8 @@ struct slai_depot *slai_depot_of(unsigned class)
 static SLA_RARE struct turn {
     struct slai_lock lock __attribute__((aligned(SLA_CACHELINE)));
 } turns[TURNS];
-static bool turns_taken; /* around a fork */
+static bool turns_taken; /* around a fork; */
+static unsigned classes_taken; /* likewise, the end of them */
 
 void slai_depots_make(struct slai_depot *those, uint32_t number)
 {
@@ -339,9 +340,10 @@ void slai_depot_file(struct slai_span *s)
 
 SLA_COLD void slai_depot_lock_all(void)
 {
-    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
+    classes_taken = slai_object_end; /* a handler that runs before parent or child may make a cache, */
+    turns_taken = slai_account_end > 1; /* or the first heap */
+    for (unsigned c = 1; c < classes_taken; c = slai_class_next(c))
         slai_lock_for_fork(&slai_depot_of(c)->lock);
-    turns_taken = slai_account_end > 1; /* a handler that runs before parent or child may make the first heap */
     for (unsigned i = 0; i < TURNS && turns_taken; i++)
         slai_lock_for_fork(&turns[i].lock);
 }
@@ -350,7 +352,7 @@ SLA_COLD void slai_depot_unlock_all(void)
 {
     for (unsigned i = TURNS; i-- > 0 && turns_taken;)
         slai_unlock_after_fork(&turns[i].lock);
-    for (unsigned c = 1; c != SLAI_NO_CLASS; c = slai_class_next(c))
+    for (unsigned c = 1; c < classes_taken; c = slai_class_next(c))
         slai_unlock_after_fork(&slai_depot_of(c)->lock);
 }
 

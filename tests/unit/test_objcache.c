@@ -430,6 +430,26 @@ START_TEST(quotas_after_a_fork)
 }
 END_TEST
 
+/* A fork handler that runs between ours may make a cache: its depot's lock was not taken, and is not given up. */
+START_TEST(made_between_fork_handlers)
+{
+    sla_cache_t *cache, *before = make(100, 0);
+    slai_objcaches_lock();
+    slai_depot_lock_all();
+    slai_fork_begin();
+    cache = make(200, 0);
+    sla_cache_free(cache, sla_cache_alloc(cache));
+    slai_lock(&slai_depot_of(cache->class)->lock); /* as if by another thread */
+    slai_fork_end();
+    slai_depot_unlock_all();
+    slai_objcaches_unlock();
+    ck_assert_uint_eq(slai_depot_of(cache->class)->lock.state, SLAI_LOCK_HELD);
+    slai_lock_reset(&slai_depot_of(cache->class)->lock);
+    end(cache);
+    end(before);
+}
+END_TEST
+
 /* --- regions beyond the first --- */
 
 static void in_many_regions(void)
@@ -530,6 +550,7 @@ int main(int argc, char **argv)
     if (!SUPPORT_TSAN)
         tcase_add_loop_test(tc, quotas_after_a_fork, 0, 2);
     tcase_add_test(tc, maintain_waits_for_slabs_at_rest);
+    tcase_add_test(tc, made_between_fork_handlers);
     tcase_add_test(tc, many_regions);
     return support_main(suite);
 }
