@@ -199,7 +199,7 @@ bool slai_heap_push(struct sla_heap *heap)
     if (home->pushed == NULL)
         home->pushed = slai_meta_take(sizeof *home->pushed);
     p = home->pushed;
-    if (p != NULL && p->depth == SLAI_PUSH_MOST) {
+    if (p != NULL && p->depth == SLAI_PUSH_MOST + home->pressing) {
         errno = EOVERFLOW;
         return false;
     }
@@ -257,13 +257,13 @@ static bool press(struct sla_heap *heap, size_t wanted)
     slai_unlock(&heaps.lock);
     if (pressure == NULL)
         return false;
-    if (slai_current != home)
-        pushed = slai_heap_push(NULL);
     home->pressing = true;
+    if (slai_current != home)
+        pushed = slai_heap_push(NULL); /* there is room */
     again = pressure(heap, wanted, arg) != 0;
-    home->pressing = false;
     if (pushed)
         slai_heap_pop();
+    home->pressing = false;
     errno = saved;
     return again;
 }

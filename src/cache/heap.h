@@ -34,7 +34,7 @@ struct sla_heap {
 #define SLAI_PUSH_MOST 64u
 struct slai_pushed {
     unsigned depth;
-    struct sla_heap *heaps[SLAI_PUSH_MOST]; /* NULL: the default one */
+    struct sla_heap *heaps[SLAI_PUSH_MOST + 1]; /* NULL: the default one. One more, for a pressure function */
 };
 
 SLA_INLINE struct sla_heap *slai_heap_of(struct slai_account *a)

@@ -149,6 +149,32 @@ START_TEST(threads_without_a_cache)
 }
 END_TEST
 
+static int in_default(sla_heap_t *heap, size_t wanted, void *calls)
+{
+    (void)wanted;
+    ++*(unsigned *)calls;
+    UNIT_EXPECT(sla_heap_current() == NULL);
+    UNIT_EXPECT(sla_heap_push(heap) == -1 && errno == EOVERFLOW); /* as many are pushed as can be, and one more */
+    return 0;
+}
+
+START_TEST(pressure_at_full_depth)
+{
+    sla_heap_t *heap = sla_heap_create("deep");
+    unsigned calls = 0;
+    ck_assert_int_eq(sla_heap_set_limit(heap, 0, SLAI_PAGE, in_default, &calls), 0);
+    for (unsigned i = 0; i < SLAI_PUSH_MOST; i++)
+        ck_assert_int_eq(sla_heap_push(heap), 0);
+    ck_assert_ptr_null(sla_malloc(2 * SLAI_PAGE));
+    ck_assert_uint_eq(calls, 1);
+    ck_assert_ptr_eq(sla_heap_current(), heap);
+    for (unsigned i = 0; i < SLAI_PUSH_MOST; i++)
+        sla_heap_pop();
+    ck_assert_ptr_null(sla_heap_current());
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 static int check_inside(void *block, size_t size, void *arg)
 {
     (void)size;
@@ -221,6 +247,7 @@ int main(void)
     tcase_add_test(tc, numbers_are_used_again);
     tcase_add_test(tc, strangers_get_a_cache_late);
     tcase_add_test(tc, threads_without_a_cache);
+    tcase_add_test(tc, pressure_at_full_depth);
     tcase_add_test(tc, invariants_hold_during_a_visit);
     if (!SUPPORT_TSAN)
         tcase_add_test(tc, a_fork_child_counts_anew);
