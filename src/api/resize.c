@@ -105,6 +105,8 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
     if (size > SLAI_PAGES_FROM && slai_large_size(p) != 0) {
         q = slai_large_resize(p, size, &zero) ? p : slai_large_move(p, size, &zero);
         if (q != NULL) {
+            if (SLA_UNLIKELY(heap != NULL))
+                slai_heap_grown(heap, size);
             *blank = zero ? old : size;
             return q;
         }
@@ -253,6 +255,7 @@ static bool expand_large(void *p, size_t size)
 
 static size_t try_expand(void *p, size_t least, size_t most)
 {
+    struct sla_heap *heap;
     size_t old = p != NULL && least <= most ? slai_size_of(p, "try_expand") : 0;
     if (old == 0) {
         errno = EINVAL;
@@ -263,6 +266,9 @@ static size_t try_expand(void *p, size_t least, size_t most)
         if (!expand_large(p, most) && old < least)
             (void)expand_large(p, least);
         old = slai_large_size(p);
+        heap = slai_heap_of(slai_account_at(p));
+        if (SLA_UNLIKELY(heap != NULL))
+            slai_heap_grown(heap, least);
     }
     if (old >= least)
         return old;

@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <slaballoc/cache.h>
+#include <slaballoc/heap.h>
 #include <sys/resource.h>
 
 static const size_t sizes[] = {0,    1,    8,     9,     16,    17,    64,     100,    300,     1000,    1024,     1025,
@@ -301,6 +302,36 @@ START_TEST(no_memory_to_grow)
 }
 END_TEST
 
+static int note_bytes(sla_heap_t *heap, size_t wanted, void *bytes)
+{
+    sla_heap_stats_t st;
+    (void)wanted;
+    ck_assert_uint_eq(*(size_t *)bytes, 0);
+    ck_assert_int_eq(sla_heap_stats(heap, &st, sizeof(st)), 0);
+    *(size_t *)bytes = st.bytes;
+    return 0;
+}
+
+/* A heap comes above its soft limit by a block that grows where it is, as by a new one. */
+START_TEST(growth_is_told_to_the_heap)
+{
+    sla_heap_t *heap = sla_heap_create("soft");
+    void *block = sla_heap_malloc(heap, 10 * MIB);
+    size_t told = 0;
+    sla_free(sla_heap_malloc(heap, 10 * MIB)); /* room behind it */
+    ck_assert_int_eq(sla_heap_set_limit(heap, 11 * MIB, 0, note_bytes, &told), 0);
+    EXPECT_SIZE(sla_try_expand(block, 10 * MIB, 11 * MIB), 11 * MIB);
+    ck_assert_uint_eq(told, 0);
+    if (_i == 0)
+        EXPECT_SIZE(sla_try_expand(block, 12 * MIB, 12 * MIB), 12 * MIB);
+    else
+        block = _i == 1 ? sla_realloc(block, 12 * MIB) : sla_rezalloc(block, MIB, 12 * MIB);
+    ck_assert_uint_eq(told, 12 * MIB);
+    sla_free(block);
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("api/expand");
@@ -320,6 +351,7 @@ int main(void)
     tcase_add_loop_test(tc, failure_leaves_the_block, 0, all);
     tcase_add_test(tc, zeroes_are_not_written_twice);
     tcase_add_loop_test(tc, no_memory_to_grow, 0, 4);
+    tcase_add_loop_test(tc, growth_is_told_to_the_heap, 0, 3);
     suite_add_tcase(suite, tc);
     return support_main(suite);
 }
