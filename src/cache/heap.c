@@ -215,8 +215,11 @@ bool slai_heap_push(struct sla_heap *heap)
 
 bool slai_heap_pop(void)
 {
-    struct slai_pushed *p = slai_has_cache(slai_tcache) ? slai_tcache->pushed : NULL;
+    struct slai_pushed *p;
     struct sla_heap *heap;
+    if (!slai_has_cache(slai_tcache))
+        return true; /* at the thread's end all were popped */
+    p = slai_tcache->pushed;
     if (p == NULL || p->depth == 0)
         return false;
     heap = p->heaps[--p->depth];

@@ -175,10 +175,13 @@ static void late(void *arg)
     }
     if (sla_heap_push(heap) == 0)
         sla_heap_pop();
+    sla_heap_pop(); /* belongs to the push below */
 }
 
 static void *end_late(void *arg)
 {
+    if (sla_heap_push(arg) != 0)
+        abort();
     sla_free(sla_heap_malloc(arg, 10));
     pthread_setspecific(key, arg);
     return NULL;
