@@ -51,6 +51,7 @@ SLA_API sla_cache_t *sla_cache_create(const char *name, size_t size, size_t alig
 /*
  * Destroys all free objects and gives everything back.  0; or -1 with EBUSY, and a line on standard error, while
  * objects are allocated: then the cache stays as it is, and may be used and destroyed later.  NULL is ignored.
+ * A cache that was destroyed before is reported as misuse.
  */
 SLA_API int sla_cache_destroy(sla_cache_t *cache) SLA_NOEXCEPT;
 

@@ -238,6 +238,11 @@ int sla_cache_destroy(sla_cache_t *cache) SLA_NOEXCEPT
         errno = EBUSY;
         return -1;
     }
+    if (!cache->taken) {
+        slai_misuse("cache_destroy", cache, "cache already destroyed", 0);
+        errno = EINVAL; /* with abort=0 the program goes on */
+        return -1;
+    }
     set_alive(cache, false);
     await_visitors(cache);
     slai_threads_close(cache->class);

@@ -268,6 +268,15 @@ static void written_after_free_and_destroyed(void)
     debugged = sla_cache_create("debugged", 50, 0, SLA_CACHE_DEBUG, NULL, NULL, NULL);
 }
 
+static void destroyed_twice(void)
+{
+    sla_cache_t *cache = sla_cache_create("gone", 40, 0, 0, NULL, NULL, NULL);
+    CHILD_REQUIRE(cache != NULL && sla_cache_destroy(cache) == 0);
+    blame(cache);
+    CHILD_REQUIRE(sla_cache_destroy(cache) == -1 && errno == EINVAL);
+    errno = SENTINEL_ERRNO;
+}
+
 #define NONE "not an object of cache "
 #define TWICE "block already free (size class #)"
 #define INSIDE "not the start of a block (size class #)"
@@ -308,6 +317,7 @@ static const struct misdeed {
     {written_after_free, "cache_alloc", "written to after free" FREED},
     {written_after_free_and_reaped, "cache_reap", "written to after free" FREED},
     {written_after_free_and_destroyed, "cache_reap", "written to after free" FREED},
+    {destroyed_twice, "cache_destroy", "cache already destroyed"},
 };
 
 /* Nothing is handed out twice, and the caches work as before. */
