@@ -59,7 +59,8 @@ SLA_API const char *sla_heap_name(const sla_heap_t *heap) SLA_NOEXCEPT; /* "defa
  * like, realloc(NULL) and operator new allocate there.  push makes `heap`
  * (NULL: the default one) current until the pop that belongs to it; up to 64
  * deep.  0, or -1 with EOVERFLOW or ENOMEM.  A pop without a push is reported
- * as misuse.
+ * as misuse.  On the drop-in this is also where the C library allocates what it
+ * keeps, a stream's buffer or a new thread's tables: see sla_heap_push(3).
  */
 SLA_API int sla_heap_push(sla_heap_t *heap) SLA_NOEXCEPT;
 SLA_API void sla_heap_pop(void) SLA_NOEXCEPT;
