@@ -101,11 +101,12 @@ void slai_class_make(struct slai_class *k, size_t size, unsigned flags)
 
 bool slai_quota_take(struct slai_quota *q, size_t bytes)
 {
-    size_t used = slai_add_relaxed(&q->used, bytes) + bytes, limit = slai_load_relaxed(&q->limit);
-    if (SLA_LIKELY(limit == 0 || used <= limit))
-        return true;
-    slai_quota_give(q, bytes);
-    return false;
+    size_t used = slai_load_relaxed(&q->used), limit = slai_load_relaxed(&q->limit);
+    do { /* not to add and take back: others would be refused meanwhile */
+        if (limit != 0 && (used > limit || bytes > limit - used))
+            return false;
+    } while (!slai_cas_acq_rel(&q->used, &used, used + bytes));
+    return true;
 }
 
 void slai_quota_give(struct slai_quota *q, size_t bytes) { slai_add_relaxed(&q->used, -bytes); }

@@ -175,6 +175,37 @@ START_TEST(pressure_at_full_depth)
 }
 END_TEST
 
+static bool over;
+
+/* Asks for more than there may ever be. */
+static void *asks_in_vain(void *heap)
+{
+    while (!slai_load_relaxed(&over))
+        UNIT_EXPECT(sla_heap_malloc(heap, 1000 * SLAI_PAGE) == NULL);
+    return NULL;
+}
+
+/* Who is refused takes nothing from others, nor is it seen in the peak. */
+START_TEST(refusals_are_not_charged)
+{
+    sla_heap_t *heap = sla_heap_create("refused");
+    sla_heap_stats_t st;
+    pthread_t thread;
+    ck_assert_int_eq(sla_heap_set_limit(heap, 0, 10 * SLAI_PAGE, NULL, NULL), 0);
+    unit_thread(&thread, asks_in_vain, heap);
+    for (size_t i = 0, n = support_scaled(100000); i < n; i++) {
+        void *block = sla_heap_malloc(heap, 3 * SLAI_PAGE);
+        ck_assert_ptr_nonnull(block);
+        sla_free(block);
+    }
+    slai_set_relaxed(&over, true);
+    unit_join(thread);
+    ck_assert_int_eq(sla_heap_stats(heap, &st, sizeof(st)), 0);
+    ck_assert_uint_eq(st.peak, 3 * SLAI_PAGE);
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 static int check_inside(void *block, size_t size, void *arg)
 {
     (void)size;
@@ -248,6 +279,7 @@ int main(void)
     tcase_add_test(tc, strangers_get_a_cache_late);
     tcase_add_test(tc, threads_without_a_cache);
     tcase_add_test(tc, pressure_at_full_depth);
+    tcase_add_test(tc, refusals_are_not_charged);
     tcase_add_test(tc, invariants_hold_during_a_visit);
     if (!SUPPORT_TSAN)
         tcase_add_test(tc, a_fork_child_counts_anew);
