@@ -1,5 +1,6 @@
 /* The calls of slaballoc/heap.h, and what becomes of a heap's blocks in the slow paths of malloc and free. */
 #include "api/fast.h"
+#include "api/objcache.h"
 #include "cache/heap.h"
 #include "cache/remote.h"
 #include "heap/large.h"
@@ -36,6 +37,8 @@ void *slai_heap_block(struct sla_heap *heap, unsigned class)
     slai_arrive();
     block = take(heap, class);
     for (unsigned step = 0; SLA_UNLIKELY(block == NULL) && slai_heap_relieve(heap, size, slab, step); step++)
+        block = take(heap, class);
+    if (SLA_UNLIKELY(block == NULL) && slai_heap_allows(heap, slab) && slai_objcaches_relieve())
         block = take(heap, class);
     if (SLA_LIKELY(block != NULL)) {
         errno = saved;

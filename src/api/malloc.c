@@ -20,6 +20,8 @@ static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, boo
     void *p = slai_large_take_for(&heap->account, size, align, zero);
     for (unsigned step = 0; SLA_UNLIKELY(p == NULL) && slai_heap_relieve(heap, size, pages, step); step++)
         p = slai_large_take_for(&heap->account, size, align, zero);
+    if (SLA_UNLIKELY(p == NULL) && slai_heap_allows(heap, pages) && slai_objcaches_relieve())
+        p = slai_large_take_for(&heap->account, size, align, zero);
     if (p != NULL) {
         errno = saved;
         slai_heap_grown(heap, size);

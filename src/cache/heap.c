@@ -273,13 +273,12 @@ static bool press(struct sla_heap *heap, size_t wanted)
 
 SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step)
 {
-    const struct slai_quota *q = &heap->account.quota;
-    size_t limit = slai_load_relaxed(&q->limit), used = slai_load_relaxed(&q->used);
+    bool allowed = slai_heap_allows(heap, pages);
     int saved = errno;
     if (step > 1 || (step == 1 && !press(heap, wanted)))
         return false;
     gather(heap);
-    if (limit == 0 || (used < limit && pages <= limit - used)) /* it is the system that has no memory */
+    if (allowed) /* it is the system that has no memory */
         (void)slai_idle_purge_others();
     errno = saved;
     return true;

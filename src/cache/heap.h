@@ -82,6 +82,14 @@ SLA_INLINE struct sla_heap *slai_heap_current(void)
  */
 bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step);
 
+/* Would so many bytes more be within the limit? */
+SLA_INLINE bool slai_heap_allows(const struct sla_heap *heap, size_t bytes)
+{
+    const struct slai_quota *q = &heap->account.quota;
+    size_t limit = slai_load_relaxed(&q->limit), used = slai_load_relaxed(&q->used);
+    return limit == 0 || (used < limit && bytes <= limit - used);
+}
+
 /* The heap may have grown: calls its pressure function if it has come above the soft limit. No lock may be held. */
 void slai_heap_grown(struct sla_heap *heap, size_t wanted);
 

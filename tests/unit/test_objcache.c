@@ -12,6 +12,7 @@
 #include "heap/meta.h"
 #include "heap/purge.h"
 
+#include <slaballoc/heap.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +212,7 @@ static void free_chain(void *last)
 
 START_TEST(caches_help_in_need)
 {
+    sla_heap_t *heap = _i == 0 ? NULL : sla_heap_create("in need");
     sla_cache_t *kept = make_built(5000, 0), *unreaped = make(5000, SLA_CACHE_NO_REAP), *stable;
     stable = make(5000, SLA_CACHE_TYPE_STABLE);
     size_t slabs = stats_of(kept).slabs;
@@ -225,6 +227,7 @@ START_TEST(caches_help_in_need)
     sla_thread_idle();
     spare = (struct spare){.answer = 0};
     sla_cache_set_reclaim(unreaped, reclaim, &spare);
+    ck_assert_int_eq(sla_heap_push(heap), 0);
     no_memory();
     void *chain = use_up();
     ck_assert_int_eq(errno, ENOMEM);
@@ -240,6 +243,8 @@ START_TEST(caches_help_in_need)
     ck_assert_ptr_nonnull(objects[0] = sla_cache_alloc(unreaped)); /* what it has is its own */
     unit_no_faults();
     free_chain(chain);
+    sla_heap_pop();
+    sla_heap_destroy(heap);
     sla_cache_set_reclaim(kept, NULL, NULL);
     sound(unreaped);
     unit_catch();
@@ -542,7 +547,7 @@ int main(int argc, char **argv)
     TCase *tc = unit_case(suite, "objcache");
     tcase_add_loop_test(tc, limit_is_kept_to_a_slab, 0, (int)ARRAY_LEN(limit_sizes));
     tcase_add_loop_test(tc, reclaim_at_the_limit, 0, 4);
-    tcase_add_test(tc, caches_help_in_need);
+    tcase_add_loop_test(tc, caches_help_in_need, 0, 2); /* the default heap, and another */
     tcase_add_test(tc, destructors_that_allocate);
     tcase_add_loop_test(tc, metadata_is_out, 0, 2);
     tcase_add_loop_test(tc, kept_pages_are_not_purged, 0, 2);
