@@ -196,7 +196,6 @@ static void look_after(struct sla_cache *cache)
         (void)slai_objcache_reap(cache, (uint64_t)delay, REAP_MOST, false);
 }
 
-/* Callbacks may change errno; it changes on failure alone. */
 /* The hot path leaves these to the slow one, which has what is ready in the stack at hand. */
 static void *pop_zeroed(struct sla_cache *cache)
 {
@@ -208,6 +207,7 @@ static void *pop_zeroed(struct sla_cache *cache)
     return memset(object, 0, cache->size);
 }
 
+/* Callbacks may change errno; it changes on failure alone. */
 static void *alloc_slow(struct sla_cache *cache)
 {
     int saved = errno;

@@ -9,7 +9,8 @@
 static SLA_RARE struct slai_depot depots[SLAI_CLASSES];
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
-#define TEND_MOST 32u /* slabs tended under a lock at a time */
+#define TEND_MOST 32u /* slabs tended under a lock at a time, */
+#define SEEN_MOST 512u /* and looked at for an empty one */
 
 /* The ranks cannot be initialised statically without writing 82 initialisers, so each use makes sure. */
 struct slai_depot *slai_depot_of(unsigned class)
@@ -232,8 +233,9 @@ bool slai_depot_spare(unsigned class)
 {
     struct slai_depot *d = slai_depot_of(class);
     bool any = false;
+    size_t n = 0;
     slai_lock(&d->lock);
-    for (struct slai_link *l = d->partial.first; l != NULL && !any && d->ready > 1; l = l->next)
+    for (struct slai_link *l = d->partial.first; l != NULL && !any && d->ready > 1 && n < SEEN_MOST; l = l->next, n++)
         any = slai_slab_empty(SPAN(l));
     slai_unlock(&d->lock);
     return any;

@@ -63,7 +63,7 @@ struct sla_heap *slai_heap_make(const char *name)
         slai_set_relaxed(&heap->soft, 0);
         slai_set_relaxed(&heap->above, false);
         heap->pressure = NULL;
-        heap->live = true;
+        slai_set_relaxed(&heap->live, true);
     }
     slai_unlock(&heaps.lock);
     return heap;
@@ -92,7 +92,7 @@ const char *slai_heap_end(struct sla_heap *heap)
         }
         slai_depots_raze(heap);
         slai_large_raze(&heap->account);
-        heap->live = false;
+        slai_set_relaxed(&heap->live, false);
         heap->next_unused = heaps.unused;
         heaps.unused = heap;
     }
@@ -305,6 +305,8 @@ size_t slai_heaps_tend(uint64_t now, uint64_t delay, bool *waiting)
     size_t bytes = 0;
     for (uint32_t n = 1; n < slai_load_acquire(&slai_account_end); n++) {
         struct sla_heap *heap = slai_heap_of(slai_account(n));
+        if (!slai_load_relaxed(&heap->live))
+            continue;
         slai_lock(&heaps.lock);
         if (heap->live)
             bytes += slai_depot_tend_all(heap, now, delay, waiting);
