@@ -28,6 +28,7 @@ notrans_dist_man3_MANS = \
 	%D%/sla_heap_aligned_alloc.3 \
 	%D%/sla_heap_calloc.3 \
 	%D%/sla_heap_create.3 \
+	%D%/sla_heap_create_on.3 \
 	%D%/sla_heap_current.3 \
 	%D%/sla_heap_destroy.3 \
 	%D%/sla_heap_malloc.3 \

@@ -36,6 +36,8 @@ core_sources = \
 	%D%/cache/heap.h \
 	%D%/cache/idle.c \
 	%D%/cache/idle.h \
+	%D%/cache/provide.c \
+	%D%/cache/provide.h \
 	%D%/cache/remote.c \
 	%D%/cache/remote.h \
 	%D%/cache/stack.c \
@@ -45,6 +47,8 @@ core_sources = \
 	%D%/heap/account.h \
 	%D%/heap/check.c \
 	%D%/heap/check.h \
+	%D%/heap/chunk.c \
+	%D%/heap/chunk.h \
 	%D%/heap/large.c \
 	%D%/heap/large.h \
 	%D%/heap/meta.c \

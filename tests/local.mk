@@ -33,7 +33,7 @@ AM_TESTS_ENVIRONMENT = \
 
 check_LTLIBRARIES += %D%/libsupport.la
 # unit.c looks inside, the rest of the tests do not.
-%C%_libsupport_la_SOURCES = %D%/support.c %D%/support.h %D%/unit/unit.c %D%/unit/unit.h
+%C%_libsupport_la_SOURCES = %D%/arena.c %D%/arena.h %D%/support.c %D%/support.h %D%/unit/unit.c %D%/unit/unit.h
 %C%_libsupport_la_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_libsupport_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
@@ -47,6 +47,7 @@ check_programs = \
 	%D%/api/test_expand \
 	%D%/api/test_fortify \
 	%D%/api/test_heap \
+	%D%/api/test_heappages \
 	%D%/api/test_limits \
 	%D%/api/test_objcache \
 	%D%/api/test_objuse \
@@ -63,6 +64,7 @@ check_programs = \
 	%D%/threads/test_exit \
 	%D%/threads/test_fork \
 	%D%/threads/test_heap \
+	%D%/threads/test_heappages \
 	%D%/threads/test_objcache \
 	%D%/threads/test_objends \
 	%D%/threads/test_remote \
@@ -70,6 +72,7 @@ check_programs = \
 	%D%/unit/test_batch \
 	%D%/unit/test_bench_stats \
 	%D%/unit/test_bits \
+	%D%/unit/test_chunk \
 	%D%/unit/test_conf \
 	%D%/unit/test_depot \
 	%D%/unit/test_fault \

@@ -32,6 +32,30 @@ typedef struct sla_heap sla_heap_t;
 SLA_API sla_heap_t *sla_heap_create(const char *name) SLA_NOEXCEPT SLA_RESULT;
 
 /*
+ * Where a heap's pages come from: memory that the program has for it, shared,
+ * in huge pages, near a device.  Both functions are called by a thread that
+ * allocates, frees, trims or destroys, with the default heap current, and may
+ * run in several threads at once; they may not call what uses the heap.
+ */
+typedef struct {
+    void *(*get)(size_t size, int *zero, void *arg); /* size: a multiple of 64 KiB, as the address must be; readable
+                                                        and writable; NULL: none. *zero = 1: it reads as zero */
+    void (*put)(void *memory, size_t size, void *arg); /* takes back what one call of get gave; NULL: nobody does */
+    void *arg;
+    size_t chunk; /* the least to ask for at a time, a multiple of 64 KiB; 0: 4 MiB */
+} sla_heap_pages_t;
+
+#define SLA_HEAP_CHUNKS_MOST 192 /* chunks at a time, of all heaps together */
+
+/*
+ * A heap whose blocks lie in what get gave, and nowhere else; the library keeps
+ * nothing of its own there, and does not touch what no block holds.  A chunk
+ * is put back when the heap is destroyed, and when it is empty.  Errors as
+ * above; EINVAL: get is missing, or chunk is no multiple.
+ */
+SLA_API sla_heap_t *sla_heap_create_on(const char *name, const sla_heap_pages_t *pages) SLA_NOEXCEPT SLA_RESULT;
+
+/*
  * Frees the heap and every block in it.  NULL is ignored.  A heap that a thread
  * has pushed and not popped again, or that was destroyed before, is reported as
  * misuse.
@@ -91,6 +115,7 @@ typedef struct {
     size_t bytes;  /* of slabs and large blocks: what the limit is about */
     size_t peak;   /* highest value of bytes */
     size_t limit;  /* as set; 0: none */
+    size_t provided; /* bytes in chunks that get gave and put did not take back */
 } sla_heap_stats_t;
 
 /* 0, or -1 with EINVAL: size is 0 or not a multiple of sizeof(size_t). */

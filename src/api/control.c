@@ -3,6 +3,7 @@
 #include "api/objcache.h"
 #include "cache/heap.h"
 #include "cache/idle.h"
+#include "cache/provide.h"
 #include "heap/purge.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ int slai_trim(size_t keep)
         slai_shared_unlock();
     }
     purged += slai_idle_purge_others();
+    purged += slai_heaps_give_back(true);
     (void)slai_objcaches_reap(0, NULL); /* its pages are purged below */
     purged += slai_purge(SLAI_PURGE_ALL, keep);
     errno = saved;
@@ -105,6 +107,8 @@ long sla_maintain(void) SLA_NOEXCEPT
     waiting = slai_has_cache(slai_tcache) && slai_idle_due(slai_tcache);
     if (slai_option(purge_delay) >= 0)
         (void)slai_objcaches_reap((uint64_t)slai_option(purge_delay), &waiting);
+    if (slai_option(purge_delay) >= 0)
+        (void)slai_heaps_give_back(false);
     slai_purge(SLAI_PURGE_DUE, 0);
     next = slai_purge_next();
     errno = saved;

@@ -2,6 +2,7 @@
 #include "api/fast.h"
 #include "api/objcache.h"
 #include "cache/heap.h"
+#include "cache/provide.h"
 #include "cache/remote.h"
 #include "heap/large.h"
 #include "heap/pageheap.h"
@@ -11,6 +12,8 @@
 #include <slaballoc/heap.h>
 #include <string.h>
 
+#define CHUNK ((size_t)4 << 20) /* the least to ask page functions for, if the program does not say */
+_Static_assert(SLA_HEAP_CHUNKS_MOST == SLAI_LENT_MOST, "as many chunks as the header says");
 #define STRANGE_EVERY 32u /* blocks freed of heaps that the thread does not use, and it gets a cache of the next */
 
 /* --- Blocks --- */
@@ -32,11 +35,12 @@ static void *take(struct sla_heap *heap, unsigned class)
 void *slai_heap_block(struct sla_heap *heap, unsigned class)
 {
     size_t size = slai_class_size(class), slab = (size_t)slai_classes[class].pages << SLAI_PAGE_SHIFT;
+    struct slai_tries tries = {0, 0};
     int saved = errno;
     void *block;
     slai_arrive();
     block = take(heap, class);
-    for (unsigned step = 0; SLA_UNLIKELY(block == NULL) && slai_heap_relieve(heap, size, slab, step); step++)
+    while (SLA_UNLIKELY(block == NULL) && slai_heap_retry(heap, size, slab, SLAI_PAGE, &tries))
         block = take(heap, class);
     if (SLA_UNLIKELY(block == NULL) && slai_heap_allows(heap, slab) && slai_objcaches_relieve())
         block = take(heap, class);
@@ -62,14 +66,12 @@ static struct slai_tcache *cache_to_free(struct sla_heap *heap)
 
 void slai_heap_free(struct slai_span *s, void *p, const char *call)
 {
-    struct slai_tcache *tc = cache_to_free(slai_heap_of(slai_account_of(s)));
-    struct slai_stack *stack;
+    struct sla_heap *heap = slai_heap_of(slai_account_of(s));
+    struct slai_tcache *tc = cache_to_free(heap);
+    struct slai_stack *stack = tc != NULL ? &tc->stacks[s->class] : NULL;
     if (tc == NULL) {
         slai_remote_free(s, &p, 1);
-        return;
-    }
-    stack = &tc->stacks[s->class];
-    if (*stack->top == p) {
+    } else if (*stack->top == p) {
         slai_misuse(call, p, "block already free", s->size);
     } else if (stack->top == stack->limit && !slai_stack_overflow(tc, s->class)) {
         slai_stack_bypass(tc, s->class, p);
@@ -77,6 +79,7 @@ void slai_heap_free(struct slai_span *s, void *p, const char *call)
         stack->top[1] = p;
         slai_set_release(&stack->top, stack->top + 1);
     }
+    slai_heap_spare(heap);
 }
 
 void *sla_heap_malloc(sla_heap_t *heap, size_t size) SLA_NOEXCEPT
@@ -137,7 +140,22 @@ void *sla_heap_aligned_alloc(sla_heap_t *heap, size_t alignment, size_t size) SL
 sla_heap_t *sla_heap_create(const char *name) SLA_NOEXCEPT
 {
     slai_arrive();
-    return slai_heap_make(name != NULL ? name : "heap");
+    return slai_heap_make(name != NULL ? name : "heap", NULL);
+}
+
+sla_heap_t *sla_heap_create_on(const char *name, const sla_heap_pages_t *pages) SLA_NOEXCEPT
+{
+    struct slai_provider own;
+    if (pages == NULL || pages->get == NULL || pages->chunk % SLAI_PAGE != 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    own.get = pages->get;
+    own.put = pages->put;
+    own.arg = pages->arg;
+    own.chunk = pages->chunk != 0 ? pages->chunk : CHUNK;
+    slai_arrive();
+    return slai_heap_make(name != NULL ? name : "heap", &own);
 }
 
 void sla_heap_destroy(sla_heap_t *heap) SLA_NOEXCEPT
@@ -250,6 +268,7 @@ int sla_heap_stats(sla_heap_t *heap, sla_heap_stats_t *stats, size_t size) SLA_N
     all.bytes = slai_load_relaxed(&heap->account.quota.used);
     all.peak = slai_load_relaxed(&heap->account.peak);
     all.limit = slai_load_relaxed(&heap->account.quota.limit);
+    all.provided = slai_load_relaxed(&heap->account.provided);
     memset(stats, 0, size);
     memcpy(stats, &all, size < sizeof all ? size : sizeof all);
     return 0;

@@ -3,6 +3,7 @@
 #include "api/objcache.h"
 #include "cache/heap.h"
 #include "cache/idle.h"
+#include "cache/provide.h"
 #include "heap/large.h"
 #include "heap/pageheap.h"
 
@@ -15,10 +16,11 @@ void sla_free(void *p) SLA_NOEXCEPT { slai_free(p); }
 /* A heap's: as much as it holds itself may help. */
 static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, bool *zero)
 {
+    struct slai_tries tries = {0, 0};
     int saved = errno;
-    size_t pages = slai_round_up(size, SLAI_PAGE);
+    size_t pages = slai_round_up(size != 0 ? size : 1, SLAI_PAGE);
     void *p = slai_large_take_for(&heap->account, size, align, zero);
-    for (unsigned step = 0; SLA_UNLIKELY(p == NULL) && slai_heap_relieve(heap, size, pages, step); step++)
+    while (SLA_UNLIKELY(p == NULL) && slai_heap_retry(heap, size, pages, align, &tries))
         p = slai_large_take_for(&heap->account, size, align, zero);
     if (SLA_UNLIKELY(p == NULL) && slai_heap_allows(heap, pages) && slai_objcaches_relieve())
         p = slai_large_take_for(&heap->account, size, align, zero);
@@ -229,20 +231,15 @@ void slai_free_as(void *p, const char *call)
     else if ((class = slai_object_class_of(p)) != 0)
         slai_objcache_put(class, p, call);
     else
-        slai_large_give(p, call);
+        slai_heap_spare(slai_heap_of(slai_large_give(p, call)));
     errno = saved;
 }
 
-/* A block of a heap of which the thread has a cache, with room; false: whatever else. */
-static bool free_to_heap(void *p)
+/* Puts p, in the page that s describes, into the thread's cache of its heap; false: there is none, or no room. */
+SLA_INLINE bool push_to_heap(const struct slai_span *s, void *p)
 {
-    size_t page = ((uintptr_t)p - (uintptr_t)slai_load_settled(&slai_object_window.start)) >> SLAI_PAGE_SHIFT;
-    const struct slai_span *s = &slai_load_settled(&slai_object_window.spans)[page];
     struct slai_stack *stack;
-    uint32_t number;
-    if (SLA_UNLIKELY(page >= slai_load_settled(&slai_object_window.pages)))
-        return false;
-    number = slai_load_relaxed(&s->account);
+    uint32_t number = slai_load_relaxed(&s->account);
     if (SLA_UNLIKELY(number == 0))
         return false;
     stack = &slai_heap_cache_at(slai_tcache, number)->stacks[s->class]; /* a large block's class is 0, without room */
@@ -253,9 +250,20 @@ static bool free_to_heap(void *p)
     return true;
 }
 
+/* Not in the first region: in a chunk lent to a heap, perhaps. */
+static SLA_NOINLINE void free_far(void *p)
+{
+    struct slai_span *s = slai_load_relaxed(&slai_region_count) > 1 && p != NULL ? slai_page_of(p) : NULL;
+    if (s == NULL || !push_to_heap(s, p))
+        slai_free_as(p, "free");
+}
+
 void slai_free_slow(void *p)
 {
-    if (!free_to_heap(p))
+    size_t page = ((uintptr_t)p - (uintptr_t)slai_load_settled(&slai_object_window.start)) >> SLAI_PAGE_SHIFT;
+    if (SLA_UNLIKELY(page >= slai_load_settled(&slai_object_window.pages)))
+        free_far(p);
+    else if (!push_to_heap(&slai_load_settled(&slai_object_window.spans)[page], p))
         slai_free_as(p, "free");
 }
 

@@ -2,6 +2,7 @@
 #include "cache/heap.h"
 
 #include "cache/idle.h"
+#include "cache/provide.h"
 #include "heap/large.h"
 #include "heap/meta.h"
 #include "os/os.h"
@@ -46,7 +47,7 @@ static struct sla_heap *obtain(void)
     return heap;
 }
 
-struct sla_heap *slai_heap_make(const char *name)
+struct sla_heap *slai_heap_make(const char *name, const struct slai_provider *pages)
 {
     struct sla_heap *heap;
     size_t length = 0;
@@ -63,6 +64,9 @@ struct sla_heap *slai_heap_make(const char *name)
         slai_set_relaxed(&heap->soft, 0);
         slai_set_relaxed(&heap->above, false);
         heap->pressure = NULL;
+        if (pages != NULL)
+            heap->pages = *pages;
+        slai_set_relaxed(&heap->account.lent, pages != NULL);
         slai_set_relaxed(&heap->live, true);
     }
     slai_unlock(&heaps.lock);
@@ -76,9 +80,20 @@ static void detach(struct slai_tcache *tc)
     slai_set_relaxed(&tc->home->heaps[tc->heap->account.number], NO_CACHE);
 }
 
+/* REQUIRES HEAPS. */
+static void shelve(struct sla_heap *heap)
+{
+    slai_set_relaxed(&heap->account.lent, false);
+    slai_set_relaxed(&heap->account.spare, false);
+    heap->pages = (struct slai_provider){NULL, NULL, NULL, 0};
+    heap->next_unused = heaps.unused;
+    heaps.unused = heap;
+}
+
 const char *slai_heap_end(struct sla_heap *heap)
 {
     const char *wrong = NULL;
+    bool lent = false;
     slai_lock(&heaps.lock);
     if (!heap->live)
         wrong = "heap already destroyed";
@@ -93,10 +108,17 @@ const char *slai_heap_end(struct sla_heap *heap)
         slai_depots_raze(heap);
         slai_large_raze(&heap->account);
         slai_set_relaxed(&heap->live, false);
-        heap->next_unused = heaps.unused;
-        heaps.unused = heap;
+        lent = heap->account.lent;
+        if (!lent)
+            shelve(heap);
     }
     slai_unlock(&heaps.lock);
+    if (lent) {
+        slai_heap_give_back(heap, SLAI_CHUNKS_ALL);
+        slai_lock(&heaps.lock);
+        shelve(heap);
+        slai_unlock(&heaps.lock);
+    }
     return wrong;
 }
 
@@ -167,6 +189,7 @@ void slai_heaps_forget(struct slai_tcache *home)
     home->heaps_room = 0;
     home->pushed = NULL;
     home->pressing = false;
+    home->providing = false;
 }
 
 void slai_heap_caches(struct sla_heap *heap, void (*visit)(struct slai_tcache *tc, void *arg), void *arg)
@@ -231,17 +254,15 @@ bool slai_heap_pop(void)
 
 /* --- Limits --- */
 
-/* What is in caches goes to the slabs, and empty slabs to the page heap. Other threads' stacks are theirs. */
-static void gather(struct sla_heap *heap)
+void slai_heap_gather(struct sla_heap *heap)
 {
-    slai_lock(&heaps.lock);
+    slai_assert_held(&heaps.lock);
     for (struct slai_link *l = heap->caches.first; l != NULL; l = l->next) {
         if (CACHE(l)->home == slai_tcache)
             slai_cache_flush(CACHE(l));
         if (!slai_in_fork()) /* as in slai_threads_park() */
             slai_cache_park(CACHE(l));
     }
-    slai_unlock(&heaps.lock);
     slai_depots_clear(heap);
 }
 
@@ -277,8 +298,10 @@ SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pag
     int saved = errno;
     if (step > 1 || (step == 1 && !press(heap, wanted)))
         return false;
-    gather(heap);
-    if (allowed) /* it is the system that has no memory */
+    slai_lock(&heaps.lock);
+    slai_heap_gather(heap);
+    slai_unlock(&heaps.lock);
+    if (!heap->account.lent && allowed) /* it is the system that has no memory */
         (void)slai_idle_purge_others();
     errno = saved;
     return true;
@@ -340,6 +363,7 @@ SLA_COLD void slai_heaps_repair(const struct slai_tcache *self)
                 detach(CACHE(l));
         }
         slai_set_relaxed(&heap->pushed, 0);
+        slai_set_relaxed(&heap->putting, 0);
     }
     for (unsigned i = 0; self != NULL && self->pushed != NULL && i < self->pushed->depth; i++)
         if (self->pushed->heaps[i] != NULL)

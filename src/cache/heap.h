@@ -6,8 +6,8 @@
  *
  * HEAPS protects the set of heaps, which caches they have, and the threads'
  * tables of them; it is held while a heap is destroyed, so that a fork finds
- * heaps whole.  Nobody else uses a heap that is being destroyed: that is the
- * program's promise.
+ * heaps whole; lent chunks alone are given back after it (cache/provide.h).
+ * Nobody else uses a heap that is being destroyed: that is the program's promise.
  */
 #ifndef CACHE_HEAP_H
 #define CACHE_HEAP_H
@@ -16,6 +16,14 @@
 #include "cache/thread.h"
 
 #define SLAI_HEAP_NAME 32
+
+/* Where a heap's pages come from, if not from the page heap; get NULL: they do. */
+struct slai_provider {
+    void *(*get)(size_t size, int *zero, void *arg);
+    void (*put)(void *memory, size_t size, void *arg);
+    void *arg;
+    size_t chunk;
+};
 
 struct sla_heap {
     struct slai_account account;
@@ -28,6 +36,8 @@ struct sla_heap {
     bool above;                    /* soft was passed, atomic */
     int (*pressure)(struct sla_heap *heap, size_t wanted, void *arg); /* HEAPS */
     void *arg;                     /* HEAPS */
+    struct slai_provider pages;    /* constant while live */
+    uint32_t putting;              /* threads that give a chunk back and do not use the heap else, atomic */
     struct slai_depot depots[SLAI_CLASSES];
 };
 
@@ -47,11 +57,11 @@ SLA_INLINE struct slai_account *slai_account_for(struct sla_heap *heap)
     return SLA_UNLIKELY(heap != NULL) ? &heap->account : NULL;
 }
 
-/* A new heap, name cut to fit. NULL with ENOMEM or ENFILE. Takes HEAPS. */
-struct sla_heap *slai_heap_make(const char *name);
+/* A new heap, name cut to fit, on pages of its own if pages is not NULL. NULL with ENOMEM or ENFILE. Takes HEAPS. */
+struct sla_heap *slai_heap_make(const char *name, const struct slai_provider *pages);
 
-/* Gives all it has to the page heap, without a look at its blocks; slai_purge_after_give() should follow. NULL, or why
-   it cannot be. Takes HEAPS and all below. */
+/* Gives all it has to the page heap, and its chunks to its page functions, without a look at its blocks;
+   slai_purge_after_give() should follow. NULL, or why it cannot be. Takes HEAPS and all below. No lock may be held. */
 const char *slai_heap_end(struct sla_heap *heap);
 
 /* The cache that the thread with that home has of a heap; slai_unborn if none. By the thread itself. */
@@ -89,6 +99,10 @@ SLA_INLINE bool slai_heap_allows(const struct sla_heap *heap, size_t bytes)
     size_t limit = slai_load_relaxed(&q->limit), used = slai_load_relaxed(&q->used);
     return limit == 0 || (used < limit && bytes <= limit - used);
 }
+
+/* REQUIRES HEAPS. What caches hold goes to the slabs, and empty slabs to the page heap. Other threads' stacks are
+   theirs. */
+void slai_heap_gather(struct sla_heap *heap);
 
 /* The heap may have grown: calls its pressure function if it has come above the soft limit. No lock may be held. */
 void slai_heap_grown(struct sla_heap *heap, size_t wanted);

@@ -91,6 +91,7 @@ struct slai_tcache {
     struct slai_pushed *pushed;  /* the heaps that are to be current again; NULL until needed */
     uint32_t strange;            /* blocks freed of heaps of which the thread has no cache */
     bool pressing;               /* in a pressure function */
+    bool providing;              /* in a page function */
 
     /* Shared: other threads post slabs with freed blocks here (cache/remote.c). */
     struct slai_span *inbox __attribute__((aligned(SLA_CACHELINE)));

@@ -15,6 +15,10 @@ struct slai_account {
     size_t large_count;      /* their number */
     size_t large_pages;      /* and pages */
     uint16_t number;         /* constant */
+    bool lent;               /* its pages come from the program alone (heap/chunk.h); constant while it lives */
+    bool spare;              /* a chunk may have become empty; read by anyone */
+    struct slai_list lent_free[2]; /* PAGEHEAP: free spans of such pages, [clean] */
+    size_t provided;         /* PAGEHEAP, read by anyone: bytes of such pages */
 };
 
 /* By number; a place that was ever filled stays, as its heap's struct is used again. */

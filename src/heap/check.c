@@ -7,13 +7,13 @@
 
 /* What the walk counted, to be compared with what the page heap believes. */
 struct totals {
-    size_t free_pages[2], used, large, large_count;
+    size_t free_pages[2], used, large, large_count, lent;
 };
 
 static const char *check_slab(const struct slai_region *r, const struct slai_span *s)
 {
     const struct slai_class *k;
-    const uint8_t *map = (const uint8_t *)r->base + slai_page_number(r, s->start);
+    const uint8_t *map = r->lender == 0 ? (const uint8_t *)r->base + slai_page_number(r, s->start) : NULL;
     uint32_t free = 0, remote = 0;
     if (s->class == 0 || (s->class >= SLAI_CLASSES && s->class < SLAI_OBJECT_FIRST) || s->class >= slai_object_end)
         return "I1: slab of no class";
@@ -21,7 +21,7 @@ static const char *check_slab(const struct slai_region *r, const struct slai_spa
     if (s->pages != k->pages || s->size != k->size)
         return "I1: slab with another class's geometry";
     for (size_t i = 0; i < s->pages; i++) {
-        if (map[i] != (s->class < SLAI_CLASSES && s->account == 0 ? 2 * s->class : 0))
+        if (map != NULL && map[i] != (s->class < SLAI_CLASSES && s->account == 0 ? 2 * s->class : 0))
             return "I1: class map differs from the slab";
         if (s[i].account != s->account)
             return "I1: inner page of another heap";
@@ -66,11 +66,16 @@ static const char *check_free(const struct slai_span *s)
 
 static const char *check_span(const struct slai_region *r, const struct slai_span *s, struct totals *t)
 {
+    if (s->lender != r->lender)
+        return "I1: page of another lender";
     if (s->pages == 0 || s->start != r->base + ((size_t)(s - r->spans) << SLAI_PAGE_SHIFT))
         return "I1: descriptor of another page";
     switch (slai_kind(s)) {
     case SLAI_KIND_FREE:
-        t->free_pages[s->clean] += s->pages;
+        if (s->lender == 0)
+            t->free_pages[s->clean] += s->pages;
+        else
+            t->lent += s->pages;
         return check_free(s);
     case SLAI_KIND_SLAB:
         t->used += s->pages;
@@ -113,9 +118,22 @@ static const char *check_bins(const struct totals *t)
     return NULL;
 }
 
+static const char *check_lent(const struct totals *t)
+{
+    size_t pages = 0;
+    for (uint32_t n = 1; n < slai_account_end; n++)
+        for (unsigned clean = 0; clean < 2; clean++)
+            for (const struct slai_link *l = slai_account(n)->lent_free[clean].first; l != NULL; l = l->next) {
+                if (slai_kind(SPAN(l)) != SLAI_KIND_FREE || SPAN(l)->clean != clean || SPAN(l)->lender != n)
+                    return "I4: span in the wrong heap's list";
+                pages += SPAN(l)->pages;
+            }
+    return pages == t->lent ? NULL : "I4: heaps' lists do not hold the free spans lent to them";
+}
+
 const char *slai_check_heap(void)
 {
-    struct totals t = {{0, 0}, 0, 0, 0};
+    struct totals t = {{0, 0}, 0, 0, 0, 0};
     const char *wrong = NULL;
     slai_lock(&slai_pageheap.lock);
     for (size_t i = 0; i < slai_region_count && wrong == NULL; i++) {
@@ -125,6 +143,8 @@ const char *slai_check_heap(void)
     }
     if (wrong == NULL)
         wrong = check_bins(&t);
+    if (wrong == NULL)
+        wrong = check_lent(&t);
     slai_unlock(&slai_pageheap.lock);
     return wrong;
 }

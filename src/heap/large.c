@@ -63,7 +63,7 @@ void *slai_large_take_for(struct slai_account *account, size_t size, size_t alig
     }
     if (!slai_account_take(account, bytes_of(pages)))
         return NULL;
-    s = slai_pages_take_hard(pages, align_pages, SLAI_KIND_LARGE);
+    s = slai_pages_take_hard(account, pages, align_pages, SLAI_KIND_LARGE);
     if (s == NULL) {
         slai_account_give(account, bytes_of(pages));
         return NULL;
@@ -73,21 +73,25 @@ void *slai_large_take_for(struct slai_account *account, size_t size, size_t alig
     return s->start;
 }
 
-void slai_large_give(void *p, const char *call)
+struct slai_account *slai_large_give(void *p, const char *call)
 {
+    struct slai_account *a = NULL;
     struct slai_span *s = span_at(p);
     bool live = false;
     if (s != NULL) {
         slai_lock(&slai_pageheap.lock);
         live = slai_kind(s) == SLAI_KIND_LARGE;
-        if (live)
+        if (live) {
+            a = slai_account_of(s);
             discard(s);
+        }
         slai_unlock(&slai_pageheap.lock);
     }
     if (live)
         slai_purge_after_give();
     else
         slai_misuse_unknown(call, p);
+    return a;
 }
 
 void slai_large_raze(struct slai_account *account)
@@ -142,7 +146,7 @@ void *slai_large_move(void *p, size_t size, bool *zero)
     int saved = errno; /* the caller copies if we fail */
     bool done;
     /* A block that was moved crosses mappings by now, which not every kernel moves and none moves all or nothing. */
-    if (size < old || old < MOVE_LEAST || s->moved != 0 || pages_of(size) > UINT32_MAX / 2 ||
+    if (size < old || old < MOVE_LEAST || s->moved != 0 || s->lender != 0 || pages_of(size) > UINT32_MAX / 2 ||
         slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
         return NULL;
     if (!slai_account_take(a, bytes_of(pages_of(size)))) {

@@ -15,8 +15,8 @@ SLA_INLINE void *slai_large_take(size_t size, size_t align, bool *zero)
     return slai_large_take_for(NULL, size, align, zero);
 }
 
-/* Frees p if it is a live large block; otherwise reports it in the name of `call`. */
-void slai_large_give(void *p, const char *call);
+/* Frees p if it is a live large block; otherwise reports it in the name of `call`. The account it was charged to. */
+struct slai_account *slai_large_give(void *p, const char *call);
 
 /* Bytes of the live large block that starts at p; 0: there is none. Takes no lock: p is the caller's. */
 size_t slai_large_size(const void *p);

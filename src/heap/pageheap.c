@@ -24,6 +24,10 @@ void slai_bin_insert(struct slai_span *s)
 {
     unsigned b = bin_of(s->pages);
     slai_assert(slai_kind(s) == SLAI_KIND_FREE);
+    if (SLA_UNLIKELY(s->lender != 0)) {
+        slai_list_push(&slai_account(s->lender)->lent_free[s->clean], &s->link);
+        return;
+    }
     slai_list_push(&heap.bins[s->clean][b], &s->link);
     heap.mask[s->clean][b / 64] |= (uint64_t)1 << b % 64;
     slai_set_relaxed(&heap.free_pages[s->clean], heap.free_pages[s->clean] + s->pages);
@@ -34,6 +38,10 @@ void slai_bin_remove(struct slai_span *s)
     unsigned b = bin_of(s->pages);
     struct slai_list *l = &heap.bins[s->clean][b];
     slai_assert(slai_kind(s) == SLAI_KIND_FREE);
+    if (SLA_UNLIKELY(s->lender != 0)) {
+        slai_list_remove(&slai_account(s->lender)->lent_free[s->clean], &s->link);
+        return;
+    }
     slai_list_remove(l, &s->link);
     if (l->first == NULL)
         heap.mask[s->clean][b / 64] &= ~((uint64_t)1 << b % 64);
@@ -102,9 +110,16 @@ void slai_span_join(struct slai_span *s)
     become_free(s);
 }
 
+static bool free_or_edge(const struct slai_span *s)
+{
+    return slai_kind(s) == SLAI_KIND_FREE || slai_kind(s) == SLAI_KIND_HEADER;
+}
+
 void slai_span_free(struct slai_span *s)
 {
     slai_assert_held(&heap.lock);
+    if (SLA_UNLIKELY(s->lender != 0) && free_or_edge(s - 1) && free_or_edge(s + s->pages))
+        slai_set_relaxed(&slai_account(s->lender)->spare, true);
     slai_set_relaxed(&heap.used_pages, heap.used_pages - s->pages);
     slai_set_kind(s, SLAI_KIND_BUSY);
     s->clean = 0;
@@ -120,6 +135,7 @@ static struct slai_span *split(struct slai_span *s, size_t pages)
     slai_set_kind(rest, SLAI_KIND_BUSY);
     rest->clean = s->clean;
     rest->moved = s->moved != 0;
+    rest->lender = s->lender;
     rest->stamp = s->stamp;
     rest->back = 0;
     rest->start = s->start + (pages << SLAI_PAGE_SHIFT);
@@ -164,7 +180,7 @@ static struct slai_span *find(bool clean, size_t pages)
 static struct slai_span *extend(size_t pages)
 {
     struct slai_span *s = NULL, *last;
-    struct slai_region *r = slai_region_count > 0 ? &slai_regions[slai_region_count - 1] : NULL;
+    struct slai_region *r = slai_region_last();
     if (r != NULL && r->pages > 0 && pages > 1) {
         last = &r->spans[r->top - 1];
         if (slai_kind(last) == SLAI_KIND_FREE && (last - last->back)->clean)
@@ -185,27 +201,71 @@ static struct slai_span *extend(size_t pages)
     return slai_region_extend(pages);
 }
 
-static bool all_free(const struct slai_region *r)
-{
-    for (size_t p = r->data; p < r->top; p += r->spans[p].pages)
-        if (slai_kind(&r->spans[p]) != SLAI_KIND_FREE)
-            return false;
-    return true;
-}
-
 /* Drops the dedicated regions that nothing is in; true if there were any. REQUIRES PAGEHEAP. */
 static bool drop_regions(void)
 {
     bool any = false;
     for (size_t i = 1; i < slai_region_count; i++) {
         struct slai_region *r = &slai_regions[i];
-        if (r->pages == 0 || !r->dedicated || !all_free(r))
+        if (r->pages == 0 || !r->dedicated || !slai_region_unused(r))
             continue;
         for (size_t p = r->data; p < r->top; p += r->spans[p].pages)
             slai_bin_remove(&r->spans[p]);
         any |= slai_region_drop(r);
     }
     return any;
+}
+
+/* The shortest of the first few that fit. */
+static struct slai_span *find_in(const struct slai_list *list, size_t pages)
+{
+    struct slai_span *best = NULL;
+    int looked = 0;
+    for (struct slai_link *l = list->first; l != NULL; l = l->next) {
+        struct slai_span *s = SPAN(l);
+        if (s->pages >= pages && (best == NULL || s->pages < best->pages))
+            best = s;
+        if (best != NULL && (best->pages == pages || ++looked == SCAN_MOST))
+            break;
+    }
+    return best;
+}
+
+/* Among a heap's lent pages. They are never purged: where clean and dirty neighbours are both too short, all become
+   dirty. REQUIRES PAGEHEAP. */
+static struct slai_span *find_lent(struct slai_account *a, size_t pages)
+{
+    struct slai_span *s = find_in(&a->lent_free[0], pages);
+    if (s == NULL)
+        s = find_in(&a->lent_free[1], pages);
+    if (s != NULL || a->lent_free[1].first == NULL)
+        return s;
+    while (a->lent_free[1].first != NULL) {
+        s = SPAN(a->lent_free[1].first);
+        slai_span_claim(s);
+        s->clean = 0;
+        slai_span_join(s);
+    }
+    return find_in(&a->lent_free[0], pages);
+}
+
+static SLA_COLD struct slai_span *obtain_lent(struct slai_account *a, size_t pages)
+{
+    struct slai_span *s = find_lent(a, pages);
+    if (s != NULL)
+        slai_span_claim(s);
+    else
+        errno = ENOMEM;
+    return s;
+}
+
+bool slai_pages_fit(struct slai_account *account, size_t pages)
+{
+    bool fit;
+    slai_lock(&heap.lock);
+    fit = find_lent(account, pages) != NULL;
+    slai_unlock(&heap.lock);
+    return fit;
 }
 
 /* A BUSY span of at least `pages`, from the bins or fresh. REQUIRES PAGEHEAP. */
@@ -229,12 +289,15 @@ static void count_used(size_t pages)
         heap.peak_pages = heap.used_pages;
 }
 
-struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kind)
+struct slai_span *slai_pages_take_for(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind)
 {
     struct slai_span *s;
     int saved = errno; /* success leaves it alone, however many attempts the system refused */
     slai_lock(&heap.lock);
-    s = obtain(pages + align - 1);
+    if (SLA_UNLIKELY(account != NULL && account->lent))
+        s = obtain_lent(account, pages + align - 1);
+    else
+        s = obtain(pages + align - 1);
     if (s != NULL && align > 1) {
         size_t skip = -((uintptr_t)s->start >> SLAI_PAGE_SHIFT) & (align - 1);
         if (skip > 0) {
@@ -269,11 +332,11 @@ void slai_pages_give(struct slai_span *s)
 bool slai_span_grow(struct slai_span *s, size_t pages)
 {
     struct slai_span *next = s + s->pages;
-    struct slai_region *r = slai_region_of_span(s);
+    struct slai_region *r = s->lender == 0 ? slai_region_of_span(s) : NULL;
     size_t more = pages - s->pages;
-    bool at_top = next == &r->spans[r->top];
+    bool at_top = r != NULL && next == &r->spans[r->top];
     slai_assert_held(&heap.lock);
-    if (at_top && r == &slai_regions[slai_region_count - 1]) {
+    if (at_top && r == slai_region_last()) {
         struct slai_span *fresh = slai_region_extend(more);
         if (fresh != next) {
             if (fresh != NULL)
@@ -311,7 +374,8 @@ void slai_span_shrink(struct slai_span *s, size_t pages)
  */
 static void reclaim(struct slai_span *s)
 {
-    slai_class_mark(s, 0);
+    if (s->lender == 0)
+        slai_class_mark(s, 0);
     for (size_t i = 1; i < s->pages; i++) {
         slai_set_kind(s + i, SLAI_KIND_NONE);
         s[i].back = 0;

@@ -28,8 +28,16 @@ struct slai_pageheap {
 extern struct slai_pageheap slai_pageheap SLA_HIDDEN;
 
 /* A span of `pages` pages whose start is a multiple of `align` pages, BUSY or LARGE as asked; ->clean tells if it
-   reads as zero. NULL with ENOMEM. Takes PAGEHEAP. */
-struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kind);
+   reads as zero. NULL with ENOMEM. A heap whose pages are lent (heap/chunk.h) gets none but those. Takes PAGEHEAP. */
+struct slai_account;
+struct slai_span *slai_pages_take_for(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind);
+SLA_INLINE struct slai_span *slai_pages_take(size_t pages, size_t align, enum slai_kind kind)
+{
+    return slai_pages_take_for(NULL, pages, align, kind);
+}
+
+/* Would that many be found among the pages lent to a heap? Takes PAGEHEAP. */
+bool slai_pages_fit(struct slai_account *account, size_t pages);
 
 /* Gives a BUSY span back; slai_purge_after_give() should follow. Takes PAGEHEAP. */
 void slai_pages_give(struct slai_span *s);

@@ -1,5 +1,6 @@
 #include "heap/purge.h"
 
+#include "heap/account.h"
 #include "os/os.h"
 #include "util/conf.h"
 
@@ -103,13 +104,13 @@ void slai_purge_count(size_t bytes)
     slai_os_event("purged", bytes);
 }
 
-struct slai_span *slai_pages_take_hard(size_t pages, size_t align, enum slai_kind kind)
+struct slai_span *slai_pages_take_hard(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind)
 {
     int saved = errno;
-    struct slai_span *s = slai_pages_take(pages, align, kind);
+    struct slai_span *s = slai_pages_take_for(account, pages, align, kind);
     /* Dirty and clean neighbours are not joined, so both may be too short. */
-    if (SLA_UNLIKELY(s == NULL) && slai_purge(SLAI_PURGE_ALL, 0) > 0) {
-        s = slai_pages_take(pages, align, kind);
+    if (SLA_UNLIKELY(s == NULL) && !(account != NULL && account->lent) && slai_purge(SLAI_PURGE_ALL, 0) > 0) {
+        s = slai_pages_take_for(account, pages, align, kind);
         if (s != NULL)
             errno = saved;
     }

@@ -18,8 +18,8 @@ enum slai_purge {
 /* Takes PAGEHEAP, but not while the system works. Returns the bytes purged; errno is kept. */
 size_t slai_purge(enum slai_purge how, size_t keep);
 
-/* slai_pages_take(), and again once all free pages are clean and joined if they alone would not do. */
-struct slai_span *slai_pages_take_hard(size_t pages, size_t align, enum slai_kind kind);
+/* slai_pages_take_for(), and again once all free pages are clean and joined if they alone would not do. */
+struct slai_span *slai_pages_take_hard(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind);
 
 /* To be called when pages were given back, without the lock: now and then looks at the clock. */
 SLA_INLINE void slai_purge_after_give(void)

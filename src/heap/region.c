@@ -42,7 +42,7 @@ struct slai_region *slai_region_of_span(const struct slai_span *s)
     size_t n = slai_load_acquire(&slai_region_count);
     for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
-        if ((uintptr_t)s - (uintptr_t)r->base < slai_load_acquire(&r->pages) << SLAI_PAGE_SHIFT)
+        if ((uintptr_t)s - (uintptr_t)slai_load_relaxed(&r->base) < slai_load_acquire(&r->pages) << SLAI_PAGE_SHIFT)
             return r;
     }
     return NULL;
@@ -51,7 +51,7 @@ struct slai_region *slai_region_of_span(const struct slai_span *s)
 uint8_t slai_class_byte_far(const void *p)
 {
     struct slai_region *r = slai_region_of(p);
-    return r != NULL ? slai_load_relaxed((uint8_t *)r->base + slai_page_number(r, p)) : 0;
+    return r != NULL && r->lender == 0 ? slai_load_relaxed((uint8_t *)r->base + slai_page_number(r, p)) : 0;
 }
 
 unsigned slai_object_class_of(const void *p)
@@ -70,7 +70,7 @@ struct slai_span *slai_slab_next(struct slai_slab_cursor *cursor, unsigned class
     size_t n = slai_load_acquire(&slai_region_count);
     for (; cursor->region < n; cursor->region++, cursor->page = 0) {
         struct slai_region *r = &slai_regions[cursor->region];
-        if (slai_load_acquire(&r->pages) == 0)
+        if (slai_load_acquire(&r->pages) == 0 || r->lender != 0)
             continue;
         if (cursor->page < r->data)
             cursor->page = r->data;
@@ -164,12 +164,33 @@ static struct slai_region *vacancy(bool dedicated)
     return slai_region_count < SLAI_MAX_REGIONS ? &slai_regions[slai_region_count] : NULL;
 }
 
+/* Uses a dropped region's place again: others may look at it meanwhile. Neither has a share of metadata. */
+static void move_in(struct slai_region *r, const struct slai_region *fresh)
+{
+    slai_fence_release(); /* it was dropped before */
+    slai_set_relaxed(&r->base, fresh->base);
+    slai_set_relaxed(&r->top, fresh->top);
+    r->data = fresh->data;
+    r->committed = fresh->committed;
+    r->spans_committed = fresh->spans_committed;
+    r->map_committed = fresh->map_committed;
+    r->metadata = fresh->metadata;
+    r->raw = fresh->raw;
+    r->raw_size = fresh->raw_size;
+    r->dedicated = fresh->dedicated;
+    r->lender = fresh->lender;
+    r->spans = fresh->spans;
+}
+
 /* Makes a finished region findable: its size last. */
 static void publish(struct slai_region *r, struct slai_region *fresh)
 {
     size_t pages = fresh->pages;
     fresh->pages = 0;
-    *r = *fresh;
+    if (r == &slai_regions[slai_region_count])
+        *r = *fresh;
+    else
+        move_in(r, fresh);
     slai_set_release(&r->pages, pages);
     if (r == &slai_regions[0]) {
         slai_set_relaxed(&slai_window.base, r->base);
@@ -179,7 +200,6 @@ static void publish(struct slai_region *r, struct slai_region *fresh)
     }
     if (r == &slai_regions[slai_region_count])
         slai_set_release(&slai_region_count, slai_region_count + 1);
-    slai_os_event("reserved", pages << SLAI_PAGE_SHIFT);
 }
 
 /* Lays out the reservation in `fresh`, with `need` pages committed. */
@@ -224,6 +244,7 @@ static bool try_region(size_t size, size_t need, bool dedicated, bool *room)
     fresh.base = (char *)slai_round_up((uintptr_t)fresh.raw, align);
     if (set_up(&fresh, size, need)) {
         publish(r, &fresh);
+        slai_os_event("reserved", size);
         return true;
     }
     slai_os_release(fresh.raw, fresh.raw_size);
@@ -254,10 +275,66 @@ static bool add_region(size_t pages)
 
 bool slai_region_drop(struct slai_region *r)
 {
-    slai_assert(r->dedicated && r != &slai_regions[0]);
+    slai_assert((r->dedicated || r->lender != 0) && r != &slai_regions[0]);
     slai_set_release(&r->pages, 0); /* before the pages go: an address in it is foreign from here on */
     slai_set_relaxed(&r->top, r->data);
+    r->committed = r->data;
+    r->metadata = r->spans_committed = r->map_committed = 0;
     return slai_os_release(r->raw, r->raw_size);
+}
+
+struct slai_region *slai_region_last(void)
+{
+    for (size_t i = slai_region_count; i-- > 0;)
+        if (slai_regions[i].lender == 0)
+            return &slai_regions[i];
+    return NULL;
+}
+
+/* A lent region shares no address with any other, and leaves some places for those that the default heap may need. */
+static bool may_lend(const char *base, size_t pages)
+{
+    size_t lent = 0;
+    for (size_t i = 0; i < slai_region_count; i++) {
+        const struct slai_region *r = &slai_regions[i];
+        if (r->pages > 0 && (slai_page_number(r, base) < r->pages ||
+                             (uintptr_t)r->base - (uintptr_t)base < pages << SLAI_PAGE_SHIFT))
+            return false;
+        lent += r->pages > 0 && r->lender != 0;
+    }
+    return slai_region_count > 0 && lent < SLAI_LENT_MOST;
+}
+
+struct slai_span *slai_region_lend(char *base, size_t pages, uint16_t lender, char *raw, size_t raw_size)
+{
+    struct slai_region *r, fresh;
+    struct slai_span *s;
+    slai_region_first(); /* that one must be ours */
+    r = may_lend(base, pages) ? vacancy(true) : NULL;
+    if (r == NULL)
+        return NULL;
+    memset(&fresh, 0, sizeof fresh);
+    fresh.base = base;
+    fresh.pages = fresh.top = fresh.committed = pages;
+    fresh.raw = raw;
+    fresh.raw_size = fresh.metadata = raw_size;
+    fresh.lender = lender;
+    fresh.spans = s = (struct slai_span *)(void *)raw + 1;
+    s[-1].kind = s[pages].kind = SLAI_KIND_HEADER; /* where coalescing stops */
+    slai_set_kind(s, SLAI_KIND_BUSY);
+    s->pages = (uint32_t)pages;
+    s->start = base;
+    s->lender = lender;
+    publish(r, &fresh);
+    return s;
+}
+
+bool slai_region_unused(const struct slai_region *r)
+{
+    for (size_t p = r->data; p < r->top; p += r->spans[p].pages)
+        if (slai_kind(&r->spans[p]) != SLAI_KIND_FREE)
+            return false;
+    return true;
 }
 
 void slai_region_first(void)

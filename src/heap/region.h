@@ -13,7 +13,8 @@
  * bookkeeping is one piece, and a page of the map.  The metadata part is the arena's (heap/meta.c): were it
  * mapped elsewhere, a process at the limit of its address space could have free
  * pages in plenty and no bitmap to make a slab of them.  The first region is the window the hot path looks
- * at; more regions exist only where one big one was refused.
+ * at; more regions exist only where one big one was refused, and for memory that the program lends to its heaps
+ * (heap/chunk.h): such a region is data alone, its descriptors lie elsewhere, and it has no class map.
  */
 #ifndef HEAP_REGION_H
 #define HEAP_REGION_H
@@ -61,6 +62,7 @@ struct slai_span {
     uint64_t stamp;               /* dirty FREE, under PAGEHEAP, or SLAB with free blocks, by its owner: when it was
                                      first seen so; 0: not since blocks came back */
     uint16_t account;             /* SLAB, INNER and LARGE: its heap's number (heap/account.h), else 0 */
+    uint16_t lender;              /* of a span that a heap's page functions gave: the heap's number; else 0 */
 };
 
 #define SLAI_STAMP_REFUSED UINT64_MAX /* the system would not purge it */
@@ -86,6 +88,7 @@ struct slai_region {
     char *raw;               /* the reservation, of which base is the aligned part */
     size_t raw_size;
     bool dedicated;          /* made for one large block: may be dropped */
+    uint16_t lender;         /* the heap whose page functions gave it: data alone, the descriptors are in raw; else 0 */
     struct slai_span *spans; /* by page number, from data - 1 on */
 };
 
@@ -103,6 +106,7 @@ struct slai_object_window {
 };
 
 #define SLAI_MAX_REGIONS 256
+#define SLAI_LENT_MOST 192 /* of them, from heaps' page functions */
 extern struct slai_window slai_window SLA_HIDDEN;
 extern struct slai_object_window slai_object_window SLA_HIDDEN;
 extern struct slai_region slai_regions[SLAI_MAX_REGIONS] SLA_HIDDEN;
@@ -120,8 +124,19 @@ char *slai_region_meta(size_t need, size_t *size);
 /* Fresh pages, as a BUSY clean span; extends or adds a region. NULL with ENOMEM. REQUIRES PAGEHEAP. */
 struct slai_span *slai_region_extend(size_t pages);
 
-/* Gives a dedicated region's address space back; false if the system refuses. REQUIRES PAGEHEAP; no page of it is in
-   use or in a bin. */
+/* The region that grows: the last that is not lent. NULL: there is none. REQUIRES PAGEHEAP. */
+struct slai_region *slai_region_last(void);
+
+/* A region of `pages` that are not ours, with descriptors in raw, zeroed memory for two more of them: its one span,
+   BUSY. Nothing there is ever read or written, committed or purged. NULL: no place, or it overlaps another region.
+   REQUIRES PAGEHEAP. */
+struct slai_span *slai_region_lend(char *base, size_t pages, uint16_t lender, char *raw, size_t raw_size);
+
+/* Is every page of it free? REQUIRES PAGEHEAP. */
+bool slai_region_unused(const struct slai_region *r);
+
+/* Gives a dedicated region's address space back, or a lent one's descriptors; false if the system refuses. REQUIRES
+   PAGEHEAP; no page of it is in use or in a bin. */
 bool slai_region_drop(struct slai_region *r);
 
 SLA_INLINE size_t slai_page_number(const struct slai_region *r, const void *p)

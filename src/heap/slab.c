@@ -45,7 +45,7 @@ struct slai_span *slai_slab_create_for(struct slai_account *account, unsigned cl
     if (!charge(account, class))
         return NULL;
     free = slai_meta_take(bitmap_bytes(k));
-    s = free != NULL ? slai_pages_take_hard(k->pages, 1, SLAI_KIND_BUSY) : NULL;
+    s = free != NULL ? slai_pages_take_hard(account, k->pages, 1, SLAI_KIND_BUSY) : NULL;
     if (s == NULL) {
         if (free != NULL)
             slai_meta_give(free, bitmap_bytes(k));
@@ -243,7 +243,7 @@ size_t slai_slab_tend(struct slai_span *s, uint64_t now, uint64_t delay)
     if (s->stamp == SLAI_STAMP_PURGED || !slai_slab_rested(s, now, delay))
         return 0;
     s->stamp = SLAI_STAMP_PURGED;
-    if ((size_t)(s->capacity - s->used) * s->size < slai_os_page())
+    if (s->lender != 0 || (size_t)(s->capacity - s->used) * s->size < slai_os_page())
         return 0;
     return slai_slab_purge(s);
 }

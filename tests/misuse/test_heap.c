@@ -98,6 +98,44 @@ static void wrong_size(void)
     sla_free_sized(p, support_size(500));
 }
 
+static char room[3 * 65536];
+static void *crooked(size_t size, int *zero, void *arg)
+{
+    char *p = room + (-(uintptr_t)room & 65535) + 4096;
+    (void)zero;
+    (void)arg;
+    support_mail[0] = (uintptr_t)p;
+    return size == 65536 ? p : NULL;
+}
+
+static void put_back(void *memory, size_t size, void *arg)
+{
+    *(int *)arg += (uintptr_t)memory == support_mail[0] && size == 65536;
+}
+
+static void lend(void *(*get)(size_t, int *, void *))
+{
+    int puts = 0;
+    const sla_heap_pages_t pages = {get, put_back, &puts, 65536};
+    sla_heap_t *heap = sla_heap_create_on("x", &pages);
+    CHILD_REQUIRE(sla_heap_malloc(heap, 10) == NULL && errno == ENOMEM);
+    CHILD_REQUIRE(puts > 0);
+    sla_heap_destroy(heap);
+}
+
+static void lend_unaligned(void) { lend(crooked); }
+
+static void *from_a_heap(size_t size, int *zero, void *arg)
+{
+    void *p = sla_aligned_alloc(65536, size);
+    (void)zero;
+    (void)arg;
+    support_mail[0] = (uintptr_t)p;
+    return p;
+}
+
+static void lend_a_block(void) { lend(from_a_heap); }
+
 static const struct {
     void (*misdeed)(void);
     const char *call, *what;
@@ -112,6 +150,8 @@ static const struct {
     {free_twice_with_another_between, "free", "block already free (size class 112)"},
     {free_inside, "free", "not the start of a block (size class 112)"},
     {size_inside, "usable_size", "not the start of a block (size class 112)"},
+    {lend_unaligned, "heap_create_on", "get gave memory that is not aligned to 64 KiB"},
+    {lend_a_block, "heap_create_on", "get gave memory that is a heap's already"},
     {wrong_size, "free_sized", "size 500 does not fit a block of 112 bytes"},
 };
 
@@ -139,6 +179,8 @@ static void go_on(void *arg)
     sla_heap_pop();
     sla_heap_pop();
     sla_heap_destroy(heap);
+    lend_unaligned();
+    lend_a_block();
 }
 
 START_TEST(with_abort_0_the_program_goes_on)
