@@ -209,6 +209,12 @@ public:
         if (heap_ == nullptr)
             detail::raise_errno("sla_heap_create");
     }
+    /* On memory of the program's own; what the functions hand out must outlive the heap. */
+    explicit heap(const sla_heap_pages_t &pages, const char *name = nullptr) : heap_(sla_heap_create_on(name, &pages))
+    {
+        if (heap_ == nullptr)
+            detail::raise_errno("sla_heap_create_on");
+    }
     heap(heap &&other) noexcept : heap_(std::exchange(other.heap_, nullptr)) {}
     heap &operator=(heap &&other) noexcept
     {

@@ -5,6 +5,7 @@
  */
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <deque>
 #include <list>
@@ -14,6 +15,7 @@
 #include <slaballoc/stats.h>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -207,6 +209,17 @@ void resources()
 void resources() {}
 #endif
 
+alignas(65536) unsigned char lent_memory[1 << 20];
+
+void *lend(std::size_t size, int *, void *)
+{
+    static bool taken;
+    if (taken || size > sizeof lent_memory)
+        return nullptr;
+    taken = true;
+    return lent_memory;
+}
+
 void heaps()
 {
     sla::heap heap("scoped");
@@ -223,6 +236,17 @@ void heaps()
     auto *lost = new (sla_heap_malloc(moved.native_handle(), sizeof(vector<int>))) vector<int>();
     EXPECT(lost->empty() && moved.stats().blocks == 1);
     moved = sla::heap("another"); /* frees what was in the first one */
+    {
+        sla::heap lent(sla_heap_pages_t{lend, nullptr, nullptr, std::size_t(1) << 20}, "lent");
+        auto *first = static_cast<unsigned char *>(sla_heap_malloc(lent.native_handle(), 100));
+        EXPECT(first >= lent_memory && first < lent_memory + sizeof lent_memory && lent.stats().provided > 0);
+    }
+    try {
+        sla::heap none(sla_heap_pages_t{nullptr, nullptr, nullptr, 0});
+        EXPECT(!"made on no memory");
+    } catch (const std::system_error &e) {
+        EXPECT(e.code().value() == EINVAL);
+    }
     EXPECT(moved.stats().blocks == 0);
 }
 
