@@ -337,9 +337,9 @@ bad quit '_exit(5)'
 bad same 'return arena + 64'
 # An allocator with interfaces of its own: its heaps work, its object caches forget the constructor.
 cat >> "$work/bad.c" << 'END'
-void *sla_heap_create(const char *name, const void *pages) { return name == NULL && pages == NULL ? arena : NULL; }
+void *sla_heap_create(const char *name) { return name == NULL ? arena : NULL; }
 void *sla_heap_malloc(void *heap, size_t size) { return heap == arena ? malloc(size) : NULL; }
-void sla_heap_destroy(void *heap) { used += heap != arena; }
+void sla_heap_destroy(void *heap) { if (heap != arena) abort(); }
 void *sla_cache_create(void) { return arena; }
 void *sla_cache_alloc(void *cache) { return cache == arena ? malloc(192) : NULL; }
 void sla_cache_free(void *cache, void *object) { (void)cache, (void)object; }
