@@ -17,11 +17,11 @@ static void free_block(void *heap, void *block)
 
 /* --- slaballoc ------------------------------------------------------------- */
 
-static void *(*slab_create)(const char *name, const void *pages);
+static void *(*slab_create)(const char *name);
 
 static void *slab_make(void)
 {
-    return slab_create(NULL, NULL);
+    return slab_create(NULL);
 }
 
 static bool slab_find(struct heap_way *way)

@@ -42,7 +42,7 @@ void *slai_heap_block(struct sla_heap *heap, unsigned class)
     block = take(heap, class);
     while (SLA_UNLIKELY(block == NULL) && slai_heap_retry(heap, size, slab, SLAI_PAGE, &tries))
         block = take(heap, class);
-    if (SLA_UNLIKELY(block == NULL) && slai_heap_allows(heap, slab) && slai_objcaches_relieve())
+    if (SLA_UNLIKELY(block == NULL) && slai_heap_wants_system(heap, slab) && slai_objcaches_relieve())
         block = take(heap, class);
     if (SLA_LIKELY(block != NULL)) {
         errno = saved;

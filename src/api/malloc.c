@@ -22,7 +22,7 @@ static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, boo
     void *p = slai_large_take_for(&heap->account, size, align, zero);
     while (SLA_UNLIKELY(p == NULL) && slai_heap_retry(heap, size, pages, align, &tries))
         p = slai_large_take_for(&heap->account, size, align, zero);
-    if (SLA_UNLIKELY(p == NULL) && slai_heap_allows(heap, pages) && slai_objcaches_relieve())
+    if (SLA_UNLIKELY(p == NULL) && slai_heap_wants_system(heap, pages) && slai_objcaches_relieve())
         p = slai_large_take_for(&heap->account, size, align, zero);
     if (p != NULL) {
         errno = saved;

@@ -222,7 +222,7 @@ bool slai_heap_push(struct sla_heap *heap)
     if (home->pushed == NULL)
         home->pushed = slai_meta_take(sizeof *home->pushed);
     p = home->pushed;
-    if (p != NULL && p->depth == SLAI_PUSH_MOST + home->pressing) {
+    if (p != NULL && p->depth >= SLAI_PUSH_MOST + home->pressing + home->providing) {
         errno = EOVERFLOW;
         return false;
     }
@@ -294,14 +294,14 @@ static bool press(struct sla_heap *heap, size_t wanted)
 
 SLA_COLD bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step)
 {
-    bool allowed = slai_heap_allows(heap, pages);
+    bool system = slai_heap_wants_system(heap, pages);
     int saved = errno;
     if (step > 1 || (step == 1 && !press(heap, wanted)))
         return false;
     slai_lock(&heaps.lock);
     slai_heap_gather(heap);
     slai_unlock(&heaps.lock);
-    if (!heap->account.lent && allowed) /* it is the system that has no memory */
+    if (system)
         (void)slai_idle_purge_others();
     errno = saved;
     return true;
@@ -350,7 +350,12 @@ void slai_heap_settle(struct sla_heap *heap)
 
 SLA_COLD void slai_heaps_lock_for_fork(void) { slai_lock_for_fork(&heaps.lock); }
 SLA_COLD void slai_heaps_unlock_after_fork(void) { slai_unlock_after_fork(&heaps.lock); }
-SLA_COLD void slai_heaps_reset(void) { slai_lock_reset(&heaps.lock); }
+SLA_COLD void slai_heaps_reset(void)
+{
+    for (uint32_t n = 1; n < slai_account_end; n++)
+        slai_set_relaxed(&slai_heap_of(slai_accounts[n])->putting, 0); /* by threads that are gone */
+    slai_lock_reset(&heaps.lock);
+}
 
 /* In a fork child: HEAPS was held, so tables and lists are whole; the stacks of pushed heaps are not, but the own. */
 SLA_COLD void slai_heaps_repair(const struct slai_tcache *self)
@@ -363,7 +368,6 @@ SLA_COLD void slai_heaps_repair(const struct slai_tcache *self)
                 detach(CACHE(l));
         }
         slai_set_relaxed(&heap->pushed, 0);
-        slai_set_relaxed(&heap->putting, 0);
     }
     for (unsigned i = 0; self != NULL && self->pushed != NULL && i < self->pushed->depth; i++)
         if (self->pushed->heaps[i] != NULL)

@@ -44,7 +44,7 @@ struct sla_heap {
 #define SLAI_PUSH_MOST 64u
 struct slai_pushed {
     unsigned depth;
-    struct sla_heap *heaps[SLAI_PUSH_MOST + 1]; /* NULL: the default one. One more, for a pressure function */
+    struct sla_heap *heaps[SLAI_PUSH_MOST + 2]; /* NULL: the default one. Two more, for pressure and page functions */
 };
 
 SLA_INLINE struct sla_heap *slai_heap_of(struct slai_account *a)
@@ -98,6 +98,12 @@ SLA_INLINE bool slai_heap_allows(const struct sla_heap *heap, size_t bytes)
     const struct slai_quota *q = &heap->account.quota;
     size_t limit = slai_load_relaxed(&q->limit), used = slai_load_relaxed(&q->used);
     return limit == 0 || (used < limit && bytes <= limit - used);
+}
+
+/* Is it the system's memory that such an allocation lacks: it met neither the limit nor the end of what is lent. */
+SLA_INLINE bool slai_heap_wants_system(const struct sla_heap *heap, size_t bytes)
+{
+    return !heap->account.lent && slai_heap_allows(heap, bytes);
 }
 
 /* REQUIRES HEAPS. What caches hold goes to the slabs, and empty slabs to the page heap. Other threads' stacks are

@@ -28,8 +28,8 @@ static struct visit begin(void)
     struct visit v = {slai_has_cache(home) ? home : NULL, false, within(), errno};
     if (v.home == NULL)
         return v;
+    home->providing = true; /* first: so there is room */
     v.pushed = slai_current != home && slai_heap_push(NULL);
-    home->providing = true;
     return v;
 }
 

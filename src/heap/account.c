@@ -27,16 +27,17 @@ struct slai_account *slai_account_at(const void *p)
 
 bool slai_account_charge(struct slai_account *a, size_t bytes)
 {
-    size_t used, peak;
-    if (!slai_quota_take(&a->quota, bytes)) {
-        errno = ENOMEM;
-        return false;
-    }
-    used = slai_load_relaxed(&a->quota.used);
-    peak = slai_load_relaxed(&a->peak);
+    if (slai_quota_take(&a->quota, bytes))
+        return true;
+    errno = ENOMEM;
+    return false;
+}
+
+void slai_account_note(struct slai_account *a)
+{
+    size_t used = slai_load_relaxed(&a->quota.used), peak = slai_load_relaxed(&a->peak);
     while (used > peak && !slai_cas_acq_rel(&a->peak, &peak, used))
         ;
-    return true;
 }
 
 SLA_COLD void slai_accounts_forget(void)

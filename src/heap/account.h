@@ -45,6 +45,14 @@ SLA_INLINE bool slai_account_take(struct slai_account *a, size_t bytes)
     return SLA_LIKELY(a == NULL) || slai_account_charge(a, bytes);
 }
 
+/* What was charged was got: it may be the most there ever was. */
+void slai_account_note(struct slai_account *a);
+SLA_INLINE void slai_account_got(struct slai_account *a)
+{
+    if (SLA_UNLIKELY(a != NULL))
+        slai_account_note(a);
+}
+
 SLA_INLINE void slai_account_give(struct slai_account *a, size_t bytes)
 {
     if (SLA_UNLIKELY(a != NULL))

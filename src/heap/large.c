@@ -70,6 +70,7 @@ void *slai_large_take_for(struct slai_account *account, size_t size, size_t alig
     }
     *zero = s->clean != 0;
     enlist(account, s);
+    slai_account_got(account);
     return s->start;
 }
 
@@ -134,6 +135,7 @@ bool slai_large_resize(void *p, size_t size, bool *zero)
         a->large_pages += now - old;
     slai_unlock(&slai_pageheap.lock);
     slai_account_give(a, bytes_of((pages > old ? pages : old) - now));
+    slai_account_got(a);
     errno = saved; /* when fresh pages were refused the caller may still succeed elsewhere */
     return done;
 }
@@ -159,6 +161,7 @@ void *slai_large_move(void *p, size_t size, bool *zero)
         return NULL;
     }
     enlist(a, to);
+    slai_account_got(a);
     done = slai_os_move(p, to->start, old);
     errno = saved;
     if (!done) {

@@ -21,6 +21,7 @@ struct slai_window slai_window = {(char *)(UINTPTR_MAX / 2 + 1), 0};
 struct slai_object_window slai_object_window = {(char *)(UINTPTR_MAX / 2 + 1), 0, NULL};
 SLA_RARE struct slai_region slai_regions[SLAI_MAX_REGIONS]; /* all but the first */
 size_t slai_region_count;
+const struct slai_span slai_no_span;
 
 struct slai_region *slai_region_of(const void *p)
 {
@@ -85,7 +86,7 @@ struct slai_span *slai_slab_next(struct slai_slab_cursor *cursor, unsigned class
 
 void slai_class_mark(const struct slai_span *s, uint8_t scaled)
 {
-    struct slai_region *r = slai_region_of_span(s);
+    struct slai_region *r = slai_region_of(s->start); /* which looks twice: others come and go */
     uint8_t *map = (uint8_t *)r->base + slai_page_number(r, s->start);
     for (size_t i = 0; i < s->pages; i++)
         slai_set_relaxed(map + i, scaled);

@@ -151,15 +151,21 @@ SLA_INLINE struct slai_span *slai_page_of(const void *p)
     return r != NULL ? &r->spans[slai_page_number(r, p)] : NULL;
 }
 
-/* pre: p lies in a slab of ours. */
+/* What is said of a page that is nobody's any more. */
+extern const struct slai_span slai_no_span SLA_HIDDEN;
+
+/* pre: p lies in a slab of ours, or did when it was freed: then the answer is no slab. */
 SLA_INLINE struct slai_span *slai_slab_of(const void *p)
 {
     struct slai_span *s;
     size_t page = ((uintptr_t)p - (uintptr_t)slai_load_settled(&slai_window.base)) >> SLAI_PAGE_SHIFT;
-    if (SLA_LIKELY(page < slai_load_settled(&slai_window.pages)))
+    if (SLA_LIKELY(page < slai_load_settled(&slai_window.pages))) {
         s = &slai_regions[0].spans[page];
-    else
+    } else {
         s = slai_page_of(p);
+        if (s == NULL)
+            return (struct slai_span *)&slai_no_span;
+    }
     return s - s->back;
 }
 

@@ -77,6 +77,7 @@ struct slai_span *slai_slab_create_for(struct slai_account *account, unsigned cl
     }
     if (SLA_LIKELY(account == NULL && !slai_class_is_object(class)))
         slai_class_mark(s, (uint8_t)(2 * class)); /* else it is 0, as in pages that are free */
+    slai_account_got(account);
     slai_add_relaxed(&slai_slabs_made, 1);
     slai_set_kind(s, SLAI_KIND_SLAB); /* last: of a BUSY span a fork child trusts nothing */
     return s;

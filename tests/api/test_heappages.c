@@ -6,6 +6,7 @@
  */
 #include "arena.h"
 
+#include <slaballoc/cache.h>
 #include <sys/mman.h>
 
 static sla_heap_stats_t figures(sla_heap_t *heap)
@@ -428,6 +429,51 @@ START_TEST(many_chunks)
 }
 END_TEST
 
+static size_t asked, in_heap;
+static void *get_nothing(size_t size, int *zero, void *arg)
+{
+    (void)size;
+    (void)zero;
+    (void)arg;
+    in_heap += sla_heap_current() != NULL;
+    return NULL;
+}
+
+static int count_asking(sla_cache_t *cache, void *arg)
+{
+    (void)cache;
+    (void)arg;
+    asked++;
+    return 1;
+}
+
+/* What was not got is in no figure, and nobody else is asked for it; page functions have the default heap at any depth. */
+START_TEST(refused_in_vain)
+{
+    static const sla_heap_pages_t none = {get_nothing, NULL, NULL, 0};
+    sla_heap_t *heap = sla_heap_create_on("none", &none);
+    sla_cache_t *cache = sla_cache_create("bystander", 256, 0, 0, NULL, NULL, NULL);
+    ck_assert(heap != NULL && cache != NULL);
+    sla_cache_set_reclaim(cache, count_asking, NULL);
+    asked = in_heap = 0;
+    ck_assert(sla_heap_malloc(heap, 100) == NULL && errno == ENOMEM);
+    ck_assert(sla_heap_malloc(heap, support_size(GIB)) == NULL && errno == ENOMEM);
+    ck_assert_uint_eq(figures(heap).bytes, 0);
+    ck_assert_uint_eq(figures(heap).peak, 0);
+    ck_assert_int_eq(sla_cache_destroy(cache), 0);
+    ck_assert_uint_eq(asked, 0);
+    for (int i = 0; i < 63; i++)
+        ck_assert_int_eq(sla_heap_push(NULL), 0);
+    ck_assert_int_eq(sla_heap_push(heap), 0);
+    ck_assert(sla_malloc(support_size(100)) == NULL && sla_malloc(support_size(100000)) == NULL);
+    ck_assert_uint_eq(in_heap, 0);
+    ck_assert(sla_heap_push(NULL) == -1 && errno == EOVERFLOW);
+    for (int i = 0; i < 64; i++)
+        sla_heap_pop();
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heaps on lent memory");
@@ -451,6 +497,7 @@ int main(void)
     tcase_add_test(tc, arguments);
     tcase_add_test(tc, get_that_uses_its_heap);
     tcase_add_test(tc, many_chunks);
+    tcase_add_test(tc, refused_in_vain);
     suite_add_tcase(suite, tc);
     return support_main(suite);
 }

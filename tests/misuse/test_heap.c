@@ -6,7 +6,9 @@
 #include "support.h"
 
 #include <signal.h>
+#include <pthread.h>
 #include <slaballoc/heap.h>
+#include <sys/mman.h>
 
 static void pop_nothing(void) { sla_heap_pop(); }
 
@@ -136,6 +138,42 @@ static void *from_a_heap(size_t size, int *zero, void *arg)
 
 static void lend_a_block(void) { lend(from_a_heap); }
 
+static void *map_aligned(size_t size, int *zero, void *arg)
+{
+    char *p = mmap(NULL, size + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)zero;
+    (void)arg;
+    return p != MAP_FAILED ? (void *)(((uintptr_t)p + 65535) & ~(uintptr_t)65535) : NULL;
+}
+
+static void unmap(void *memory, size_t size, void *arg)
+{
+    munmap(memory, size);
+    support_mail[1]++;
+    (void)arg;
+}
+
+static void *free_and_trim(void *block)
+{
+    sla_free(block);
+    sla_trim(0);
+    return NULL;
+}
+
+/* By two threads, and the chunk that the block was in has gone before the first one's free comes to the slab. */
+static void free_twice_and_give_back(void)
+{
+    static const sla_heap_pages_t pages = {map_aligned, unmap, NULL, 0};
+    sla_heap_t *heap = sla_heap_create_on("x", &pages);
+    void *block = sla_heap_malloc(heap, 30000);
+    pthread_t other;
+    support_mail[0] = (uintptr_t)block;
+    sla_free(block);
+    CHILD_REQUIRE(pthread_create(&other, NULL, free_and_trim, block) == 0 && pthread_join(other, NULL) == 0);
+    CHILD_REQUIRE(support_mail[1] > 0);
+    sla_thread_idle();
+}
+
 static const struct {
     void (*misdeed)(void);
     const char *call, *what;
@@ -150,6 +188,7 @@ static const struct {
     {free_twice_with_another_between, "free", "block already free (size class 112)"},
     {free_inside, "free", "not the start of a block (size class 112)"},
     {size_inside, "usable_size", "not the start of a block (size class 112)"},
+    {free_twice_and_give_back, "free", "block already free (size class 30720)"},
     {lend_unaligned, "heap_create_on", "get gave memory that is not aligned to 64 KiB"},
     {lend_a_block, "heap_create_on", "get gave memory that is a heap's already"},
     {wrong_size, "free_sized", "size 500 does not fit a block of 112 bytes"},

@@ -438,7 +438,13 @@ END_TEST
 /* A fork handler that runs between ours may make a cache: its depot's lock was not taken, and is not given up. */
 START_TEST(made_between_fork_handlers)
 {
-    sla_cache_t *cache, *before = make(100, 0);
+    sla_cache_t *cache;
+    size_t before = 0;
+    uint32_t end_of_all;
+    do { /* no place of an earlier cache is left: it gets a new one */
+        end_of_all = slai_object_end;
+        objects[before++] = make(100, 0);
+    } while (slai_object_end == end_of_all);
     slai_objcaches_lock();
     slai_depot_lock_all();
     slai_fork_begin();
@@ -451,7 +457,8 @@ START_TEST(made_between_fork_handlers)
     ck_assert_uint_eq(slai_depot_of(cache->class)->lock.state, SLAI_LOCK_HELD);
     slai_lock_reset(&slai_depot_of(cache->class)->lock);
     end(cache);
-    end(before);
+    while (before > 0)
+        end(objects[--before]);
 }
 END_TEST
 
