@@ -447,7 +447,7 @@ static int count_asking(sla_cache_t *cache, void *arg)
     return 1;
 }
 
-/* What was not got is in no figure, and nobody else is asked for it; page functions have the default heap at any depth. */
+/* What was not got is in no figure, and nobody else is asked for it; page functions have the default heap, always. */
 START_TEST(refused_in_vain)
 {
     static const sla_heap_pages_t none = {get_nothing, NULL, NULL, 0};
