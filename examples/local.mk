@@ -1,11 +1,12 @@
 # examples/local.mk: programs to read and to begin from.  Installed as sources;
-# 'make check' builds and runs them.
+# 'make check' builds and runs them; the one in C++ by tests/cxx/run.sh, as there may be no compiler for it.
 #
 # SPDX-License-Identifier: MIT
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
 	%D%/object-server.c \
+	%D%/pmr-container.cc \
 	%D%/request-heap.c \
 	%D%/tenant-limit.c
 

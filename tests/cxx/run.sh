@@ -32,6 +32,12 @@ for standard in c++17 c++20 c++23; do
     echo "$standard: failed"
     bad=1
   fi
+  if compile $standard "$top_srcdir/examples/pmr-container.cc" -o "$work/example" -L"$directory" \
+    -Wl,-rpath,"$directory" -lslaballoc && "$work/example" > "$work/out" &&
+    grep -q '^the heap with the limit alone was refused$' "$work/out"; then :; else
+    echo "$standard: pmr-container failed"
+    bad=1
+  fi
   cat > "$work/bare.cc" <<'CC'
 #include <slaballoc/slaballoc.hpp>
 int *of(sla::object_cache<int> &cache) { return cache.make(7).release(); }

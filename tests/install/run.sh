@@ -72,6 +72,13 @@ examples() {
       ./program > output 2>&1
     result "${source##*/}, as installed" $?
   done
+  [ -n "$CXX" ] || return 0
+  for source in "$DESTDIR$examplesdir"/*.cc; do
+    # shellcheck disable=SC2086,SC2046
+    $CXX $CXXFLAGS -std=c++17 "$source" -o program $($PKG_CONFIG --cflags --libs slaballoc) > output 2>&1 &&
+      ./program > output 2>&1
+    result "${source##*/}, as installed" $?
+  done
 }
 
 echo "installcheck: below ${DESTDIR:-/}"
