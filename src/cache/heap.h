@@ -86,9 +86,8 @@ SLA_INLINE struct sla_heap *slai_heap_current(void)
 
 /*
  * Something of `wanted` bytes, for which `pages` bytes would be charged, did not fit: on account of the limit, or there
- * is no memory.  True: try again.  To be
- * called with step 0, 1, ...: first what caches hold goes to the slabs, and empty slabs to the page heap; then the
- * heap's pressure function may free blocks.  No lock may be held.
+ * is no memory.  True: try again.  To be called with step 0, 1, ...: first what caches hold goes to the slabs, and
+ * empty slabs to the page heap; then the heap's pressure function may free blocks.  No lock may be held.
  */
 bool slai_heap_relieve(struct sla_heap *heap, size_t wanted, size_t pages, unsigned step);
 
