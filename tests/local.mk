@@ -154,6 +154,18 @@ preload_files = \
 	%D%/preload/symbols.c
 EXTRA_DIST += $(preload_tests) $(preload_files)
 
+# --- check-extended and check-soak: the same harness, other lists and amounts ---
+include %D%/rig.mk
+EXTRA_DIST += $(rig_tests) $(rig_files) %D%/rig/soak.sh %D%/rig/debian-source
+check-extended:
+	@SLABALLOC_TEST_LEVEL=extended CK_TIMEOUT_MULTIPLIER=10 \
+	  $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TESTS) $(rig_tests)'
+# A round is one 'make check' of the soak list; tests/rig/soak.sh keeps count and seeds.
+check-soak:
+	@SLABALLOC_TEST_LEVEL=soak CK_TIMEOUT_MULTIPLIER=100 MAKE='$(MAKE)' SOAK_TESTS='$(soak_tests)' \
+	  $(SHELL) $(top_srcdir)/%D%/rig/soak.sh
+.PHONY: check-extended check-soak
+
 # --- installcheck: programs built against what was installed ---
 EXTRA_DIST += %D%/install/consumer.c %D%/install/consumer.cc %D%/install/run.sh
 installcheck-local:

@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -32,10 +33,39 @@ void *support_pointer(const void *value)
     return (void *)(uintptr_t)hidden;
 }
 
-int support_long(void)
+enum support_level support_level(void)
 {
-    const char *wanted = getenv("SLABALLOC_TEST_LONG");
-    return wanted != NULL && wanted[0] == '1';
+    static const char *const names[] = {"quick", "check", "extended", "soak"};
+    const char *wanted = getenv("SLABALLOC_TEST_LEVEL");
+    for (size_t i = 0; wanted != NULL && i < ARRAY_LEN(names); i++)
+        if (strcmp(wanted, names[i]) == 0)
+            return (enum support_level)i;
+    return SUPPORT_CHECK;
+}
+
+size_t support_plan(size_t check, size_t extended, size_t soak)
+{
+    switch (support_level()) {
+    case SUPPORT_QUICK:
+        return support_scaled(check / 4);
+    case SUPPORT_EXTENDED:
+        return support_scaled(extended);
+    case SUPPORT_SOAK:
+        return support_scaled(soak);
+    default:
+        return support_scaled(check);
+    }
+}
+
+void support_ran(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("ran: ");
+    vprintf(format, arguments);
+    printf("\n");
+    fflush(stdout);
+    va_end(arguments);
 }
 
 size_t support_scaled(size_t work)

@@ -50,9 +50,16 @@ extern void *volatile support_sink;
 size_t support_size(size_t value);
 void *support_pointer(const void *value);
 
-/* Work for the plain build, less of it where a sanitizer makes each step dear; LONG runs the full plan. */
+/* How much the tests are to do: SLABALLOC_TEST_LEVEL, which make check-extended and check-soak set. */
+enum support_level { SUPPORT_QUICK, SUPPORT_CHECK, SUPPORT_EXTENDED, SUPPORT_SOAK };
+enum support_level support_level(void);
+#define support_long() (support_level() >= SUPPORT_EXTENDED)
+/* The amount for the level, quick being a quarter of check's; less where a sanitizer makes each step dear. */
+size_t support_plan(size_t check, size_t extended, size_t soak);
 size_t support_scaled(size_t work);
-int support_long(void);
+
+/* A line "ran: ..." for the totals of make check: what, how much, and the seed if there is one. */
+void support_ran(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A small generator: same seed, same tests.  SLABALLOC_TEST_SEED replaces every seed, for replay. */
 struct support_rng {

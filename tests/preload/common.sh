@@ -31,7 +31,7 @@ need() {
 : "${LIBSLABALLOC_MALLOC:=$top_builddir/.libs/libslaballoc-malloc.so}"
 : "${STATIC_MALLOC_A:=$top_builddir/.libs/libslaballoc-malloc.a}"
 [ -e "$LIBSLABALLOC_MALLOC" ] || skip "there is no $LIBSLABALLOC_MALLOC"
-quick=${SLABALLOC_TEST_QUICK:-0}
+case ${SLABALLOC_TEST_LEVEL:-check} in quick) quick=1 ;; *) quick=0 ;; esac
 include="-I$top_srcdir/include"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/slaballoc-$name.XXXXXX") || exit 99

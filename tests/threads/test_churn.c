@@ -2,7 +2,7 @@
  * test_churn.c: threads that come and go.  The footprint and the number of
  * mappings stay flat and nothing stays live.
  *
- * SLABALLOC_TEST_LONG=1 makes it a million threads.
+ * the extended level makes it a million threads.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -143,7 +143,7 @@ static void many_forks(void *arg)
     pthread_t threads[BUSY];
     (void)arg;
     start_busy(threads);
-    /* All of them take a minute where processors are few: SLABALLOC_TEST_LONG=1 takes that time. */
+    /* All of them take a minute where processors are few: the extended level takes that time. */
     double deadline = support_seconds() + 8;
     size_t done = 0;
     for (; done < FORKS && (support_long() || done < 100 || support_seconds() < deadline); done++) {

@@ -1,0 +1,16 @@
+# tests/rig.mk: what 'make check-extended' adds to 'make check', and what
+# 'make check-soak' repeats.  A test of the rig prints "ran: WHAT, HOW MUCH, SEED".
+#
+# SPDX-License-Identifier: MIT
+
+# Shell tests that 'make check' leaves out, because of their time or their tools.
+rig_tests =
+# What those read besides themselves.
+rig_files =
+# What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
+soak_tests = \
+	%D%/api/test_random \
+	%D%/threads/test_stress \
+	%D%/threads/test_churn \
+	%D%/threads/test_fork \
+	%D%/threads/test_objcache
