@@ -74,6 +74,7 @@ core_sources = \
 	%D%/os/tls.c \
 	%D%/os/tls.h \
 	%D%/util/assert.h \
+	%D%/util/atomic.c \
 	%D%/util/atomic.h \
 	%D%/util/bits.h \
 	%D%/util/compiler.h \

@@ -54,6 +54,7 @@ check_programs = \
 	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
+	%D%/life/test_torture \
 	%D%/misuse/test_conf \
 	%D%/misuse/test_extended \
 	%D%/misuse/test_heap \
@@ -105,6 +106,7 @@ LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERA
 %C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c
 %C%_unit_test_trace_SOURCES = %D%/unit/test_trace.c bench/fail.c bench/replay_plan.c bench/trace.c \
 	bench/trace_file.c bench/trace_order.c
+%C%_life_test_torture_SOURCES = %D%/life/test_torture.c %D%/life/step.c %D%/life/step.h
 %C%_unit_test_trace_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 
 structure_tests = \

@@ -9,6 +9,7 @@ rig_tests =
 rig_files =
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
 soak_tests = \
+	%D%/life/test_torture \
 	%D%/api/test_random \
 	%D%/threads/test_stress \
 	%D%/threads/test_churn \

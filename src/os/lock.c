@@ -94,7 +94,9 @@ void slai_lock_note(const struct slai_lock *l)
         slai_panic("lock order violated");
     if (held.count == MAX_HELD)
         slai_panic("too many locks held");
-    held.ranks[held.count++] = (uint16_t)rank;
+    held.ranks[held.count] = (uint16_t)rank;
+    slai_forget_registers(); /* a signal handler may look */
+    held.count++;
 }
 
 void slai_lock_forget(const struct slai_lock *l)
@@ -117,6 +119,14 @@ bool slai_lock_held(const struct slai_lock *l)
         return true;
     for (unsigned i = 0; i < held.count; i++)
         if (held.ranks[i] == slai_load_relaxed(&l->rank))
+            return true;
+    return false;
+}
+
+bool slai_lock_stops_fork(void)
+{
+    for (unsigned i = 0; i < held.count; i++)
+        if (held.ranks[i] != SLAI_RANK_CACHE)
             return true;
     return false;
 }

@@ -48,8 +48,9 @@ void slai_lock_reset(struct slai_lock *l);        /* in the child */
 SLA_COLD void slai_lock_wait(struct slai_lock *l);
 SLA_COLD void slai_unlock_wake(struct slai_lock *l);
 void slai_lock_note(const struct slai_lock *l);   /* about to take: check the order, remember */
-void slai_lock_forget(const struct slai_lock *l); /* about to release */
+void slai_lock_forget(const struct slai_lock *l); /* released */
 bool slai_lock_held(const struct slai_lock *l);   /* by this thread; true without SLA_DEBUG >= 2 */
+bool slai_lock_stops_fork(void); /* does this thread, perhaps, hold a lock that a fork waits for? SLA_DEBUG >= 2 */
 
 SLA_INLINE void slai_lock(struct slai_lock *l)
 {
@@ -63,10 +64,10 @@ SLA_INLINE void slai_lock(struct slai_lock *l)
 SLA_INLINE void slai_unlock(struct slai_lock *l)
 {
     uint32_t expected = SLAI_LOCK_HELD;
-    if (SLA_DEBUG >= 2)
-        slai_lock_forget(l);
     if (SLA_UNLIKELY(!slai_cas_release(&l->state, &expected, SLAI_LOCK_FREE)))
         slai_unlock_wake(l);
+    if (SLA_DEBUG >= 2) /* last: what is not noted is not held, at each instant (slai_lock_stops_fork) */
+        slai_lock_forget(l);
 }
 
 SLA_INLINE void slai_assert_held(const struct slai_lock *l) { slai_assert(slai_lock_held(l)); }

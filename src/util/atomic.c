@@ -1,0 +1,3 @@
+#include "util/atomic.h"
+
+void (*slai_point_hook)(void); /* the tests' */
