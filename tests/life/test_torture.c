@@ -545,7 +545,7 @@ static void run(const struct plan *plan)
         support_ran("no instruction can be stepped here");
         return;
     }
-    ck_assert_uint_gt(result.mail[0], 5);
+    ck_assert_uint_gt(result.mail[0], 0);
     support_ran("fork torture, %s: %zu forks at %zu %s, seed %llu", names[plan->which], (size_t)result.mail[0],
                 (size_t)result.mail[1], unit, (unsigned long long)plan->seed);
 }
