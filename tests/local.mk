@@ -34,7 +34,7 @@ AM_TESTS_ENVIRONMENT = \
 check_LTLIBRARIES += %D%/libsupport.la
 # unit.c looks inside, the rest of the tests do not.
 %C%_libsupport_la_SOURCES = %D%/arena.c %D%/arena.h %D%/support.c %D%/support.h %D%/unit/unit.c %D%/unit/unit.h
-%C%_libsupport_la_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_libsupport_la_CPPFLAGS = $(AM_CPPFLAGS) $(COVERAGE_CPPFLAGS)
 %C%_libsupport_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 check_programs = \
