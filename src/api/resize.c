@@ -79,8 +79,14 @@ static size_t good_size(size_t size)
     return size <= SLAI_MEDIUM_MAX ? slai_class_size(slai_class_of(size)) : slai_round_up(size, SLAI_PAGE);
 }
 
-/* There is no memory for a new block, but the old one will do if it was to shrink. */
-static SLA_COLD void *kept(void *p, size_t old, size_t size) { return size <= old ? p : NULL; }
+/* There is no memory for a new block, but the old one will do if it was to shrink: then nothing failed. */
+static SLA_COLD void *kept(void *p, size_t old, size_t size, int saved)
+{
+    if (size > old)
+        return NULL;
+    errno = saved;
+    return p;
+}
 
 /*
  * Of the block p, of `old` bytes, which may be large, a block of size > 0 bytes with what the first `keep` bytes hold.
@@ -91,6 +97,7 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
     const struct slai_span *s = slai_unmapped_slab(p);
     struct sla_heap *heap;
     bool zero = false;
+    int saved = errno;
     void *q;
     *blank = size;
     if (size > PTRDIFF_MAX) {
@@ -113,7 +120,7 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
     }
     q = size > SLAI_PAGES_FROM ? slai_large(heap, size, 1, &zero) : slai_malloc_in(heap, size);
     if (q == NULL)
-        return kept(p, old, size);
+        return kept(p, old, size, saved);
     keep = keep < size ? keep : size;
     memcpy(q, p, keep);
     *blank = zero ? keep : size;
@@ -146,10 +153,9 @@ static SLA_NOINLINE void *move_slowly(void *p, size_t size, size_t want, size_t 
     void *q = slai_malloc_in(NULL, want);
     if (q == NULL && want > size)
         q = slai_malloc_in(NULL, size);
-    if (q != NULL || size <= old)
-        errno = saved;
     if (SLA_UNLIKELY(q == NULL))
-        return kept(p, old, size);
+        return kept(p, old, size, saved);
+    errno = saved;
     memcpy(q, p, old < size ? old : size);
     slai_free(p);
     return q;

@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <slaballoc/heap.h>
 
 static const size_t sizes[] = {
     0, 1, 16, 64, 100, 1024, 4096, 10000, 32768, 32769, 65536, 100000, 1048576, 5000000, 40000000
@@ -127,6 +128,21 @@ START_TEST(remote_free_keeps_errno)
 }
 END_TEST
 
+/* There is no room for a smaller block, so the old one is what it gets: that is a success. */
+START_TEST(shrinking_at_the_limit_keeps_errno)
+{
+    sla_heap_t *heap = sla_heap_create("full");
+    void *block = sla_heap_malloc(heap, 5 * 64 * KIB);
+    ck_assert_int_eq(sla_heap_set_limit(heap, 0, 5 * 64 * KIB, NULL, NULL), 0);
+    KEEPS_ERRNO(block = sla_realloc(block, 100));
+    ck_assert_uint_eq(sla_usable_size(block), 5 * 64 * KIB);
+    KEEPS_ERRNO(block = sla_rezalloc(block, 100, 200));
+    ck_assert_uint_eq(sla_usable_size(block), 5 * 64 * KIB);
+    sla_free(block);
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 START_TEST(failed_realloc_leaves_the_block)
 {
     static const size_t bad[] = {SIZE_MAX, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, (size_t)1 << 60};
@@ -159,6 +175,7 @@ int main(void)
     tcase_add_loop_test(tc, remote_free_keeps_errno, 0, all);
     tcase_add_loop_test(tc, failed_realloc_leaves_the_block, 0, all);
     tcase_add_test(tc, free_of_null_keeps_errno);
+    tcase_add_test(tc, shrinking_at_the_limit_keeps_errno);
     tcase_add_test(tc, control_keeps_errno);
     suite_add_tcase(suite, tc);
     return support_main(suite);
