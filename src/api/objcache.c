@@ -71,19 +71,28 @@ static uint64_t *made_word(const void *object, uint64_t *bit)
     return &slai_slab_made(s)[i / SLAI_WORD_BITS];
 }
 
-/* An object that left its slab is constructed if it is not. False with errno: the constructor would not. */
+/* False with errno: the constructor would not. */
+static bool construct(struct sla_cache *cache, void *object)
+{
+    int err;
+    if (cache->constructor == NULL)
+        return true;
+    err = cache->constructor(object, cache->arg);
+    if (err == 0)
+        slai_add_relaxed(&cache->constructed, 1);
+    else
+        errno = err > 0 ? err : ENOMEM;
+    return err == 0;
+}
+
+/* An object that left its slab is constructed if it is not. False with errno, as above. */
 static bool make(struct sla_cache *cache, void *object)
 {
     uint64_t bit, *word = made_word(object, &bit);
-    int err;
     if ((slai_load_relaxed(word) & bit) != 0)
         return true;
-    err = cache->constructor != NULL ? cache->constructor(object, cache->arg) : 0;
-    if (err != 0) {
-        errno = err > 0 ? err : ENOMEM;
+    if (!construct(cache, object))
         return false;
-    }
-    slai_add_relaxed(&cache->constructed, 1);
     slai_or_relaxed(word, bit); /* others' bits are in the word; whoever reads ours gets the object from us */
     return true;
 }
@@ -123,14 +132,12 @@ static void *take_debugged(struct sla_cache *cache)
     if (object == NULL)
         return NULL;
     slai_objdebug_take(cache, object);
-    err = cache->constructor != NULL ? cache->constructor(object, cache->arg) : 0;
-    if (err == 0) {
-        slai_add_relaxed(&cache->constructed, 1);
+    if (construct(cache, object))
         return object;
-    }
+    err = errno;
     slai_objdebug_poison(cache, object);
     slai_free_class(cache->class, object, "cache_alloc");
-    errno = err > 0 ? err : ENOMEM;
+    errno = err;
     return NULL;
 }
 

@@ -309,6 +309,7 @@ START_TEST(one_callback_alone)
         *(size_t *)objects[i] = KEEPS_STATE;
     give(cache, objects, MOST);
     ck_assert_uint_eq(crew.ended, 0);
+    ck_assert_uint_eq(stats_of(cache).constructed, 0); /* calls of a constructor */
     end(cache);
     ck_assert_uint_ge(crew.ended, MOST);
 }
