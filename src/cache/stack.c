@@ -416,6 +416,8 @@ void slai_cache_flush(struct slai_tcache *tc)
         uint32_t count = slai_stack_count(tc, c);
         if (count > 0)
             slai_stack_flush(tc, c, count);
+        else
+            slai_set_relaxed(&bin->held, 0); /* what was in the stack then has been popped since */
         for (struct slai_link *l = bin->partial.first, *next; l != NULL; l = next) {
             struct slai_span *s = SPAN(l);
             next = l->next;

@@ -169,6 +169,41 @@ START_TEST(other_threads)
 }
 END_TEST
 
+/* Pops its stack empty on the hot path, then is idle: the slow path before had left some there. */
+static void *use_all(void *arg)
+{
+    unsigned class = slai_class_of(640);
+    void **p = arg;
+    size_t n = 0;
+    do
+        p[n++] = sla_malloc(640);
+    while (slai_stack_count(slai_tcache, class) > 0 || slai_tcache->bins[class].held == 0);
+    sla_thread_idle();
+    unit_pass(&turn);
+    unit_await(&turn, 2);
+    while (n > 0)
+        sla_free(p[--n]);
+    return NULL;
+}
+
+START_TEST(idle_thread_without_blocks)
+{
+    static void *p[64];
+    pthread_t thread;
+    sla_thread_idle();
+    sla_stats_t start = unit_stats();
+    atomic_store(&turn.now, 0);
+    unit_thread(&thread, use_all, p);
+    unit_await(&turn, 1);
+    sla_stats_t during = unit_stats();
+    ck_assert_uint_eq(during.cached, start.cached);
+    ck_assert_uint_gt(during.live, start.live);
+    unit_pass(&turn);
+    unit_join(thread);
+    ck_assert_uint_eq(unit_stats().live, start.live);
+}
+END_TEST
+
 /* --- printing --- */
 
 #define LINES 120
@@ -307,6 +342,7 @@ int main(void)
     tcase_add_test(tc, large_blocks);
     tcase_add_test(tc, sums_of_bytes);
     tcase_add_test(tc, other_threads);
+    tcase_add_test(tc, idle_thread_without_blocks);
     tcase_add_test(tc, report_has_all_figures);
     tcase_add_test(tc, report_of_classes);
     tcase_add_test(tc, callback_may_allocate);
