@@ -118,6 +118,7 @@ structure_tests = \
 	%D%/structure/layers.sh \
 	%D%/structure/lists.sh \
 	%D%/structure/manpages.sh \
+	%D%/structure/mutants.sh \
 	%D%/structure/selftest.sh \
 	%D%/structure/sizes.sh \
 	%D%/structure/version.sh

@@ -15,3 +15,5 @@ soak_tests = \
 	%D%/threads/test_churn \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
+# Adds to the first two.
+include %D%/mutants/local.mk

@@ -4,11 +4,13 @@
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/common.sh"
 
-# compare FRAGMENT: standard input has the files that it must name.
+# compare FRAGMENT: standard input has the files that it, or those beside and below it, must name.
 compare() {
   directory=$(dirname "$1")
   sort -u > "$work/there"
-  sed 's/^#.*//' "$1" | grep -oE '%D%/[A-Za-z0-9_./-]+' | sed "s|%D%|$directory|" | sort -u > "$work/named"
+  find "$directory" -name '*.mk' | while read -r fragment; do
+    sed 's/^#.*//' "$fragment" | grep -oE '%D%/[A-Za-z0-9_./-]+' | sed "s|%D%|$(dirname "$fragment")|"
+  done | sort -u > "$work/named"
   comm -23 "$work/there" "$work/named" | while read -r file; do
     # A test program is named without its suffix.
     grep -qxF "${file%.c}" "$work/named" || echo "$1: does not name $file"

@@ -16,7 +16,7 @@ count=0 failed=0
 
 good_tree() {
   rm -rf "$work/tree" && mkdir -p "$work/tree" && cd "$work/tree" || exit 99
-  mkdir -p include src/api src/heap src/os src/util man bench tests/unit build-aux libs
+  mkdir -p include src/api src/heap src/os src/util man bench tests/unit tests/mutants build-aux libs
   cat > include/slaballoc.h <<'END'
 #ifndef SLABALLOC_H
 #define SLABALLOC_H
@@ -122,6 +122,15 @@ END
   printf '%%D%%/sla_malloc.3 %%D%%/sla_free.3\n' > man/local.mk
   echo '%D%/main.c' > bench/local.mk
   echo '%D%/unit/test_slab' > tests/local.mk
+  bug='Bug: size is lost\nClass: probe\nKilled-by: tests/unit/test_slab\n--- a/src/heap/slab.h\n+++ b/src/heap/slab.h\n'
+  bug="$bug@@ -6,3 +6,3 @@\n \n-void *slai_take(size_t size);\n+void *slai_take(void);\n void slai_give(void *block);\n"
+  for i in 0 1 2 3 4 5 6 7 8 9; do
+    for j in 0 1 2 3; do
+      # shellcheck disable=SC2059
+      printf "$bug" > "tests/mutants/$j$i-bug.patch"
+      echo "%D%/$j$i-bug.patch"
+    done
+  done > tests/mutants/local.mk
 }
 
 # Libraries as the map wants them, from stand-in sources; built once.
@@ -187,6 +196,7 @@ glibc=0
 good_libraries
 good_tree
 for rule in layers sizes calls atomics headers lists version manpages; do passes $rule; done
+! command -v patch > /dev/null 2>&1 || passes mutants
 passes exports good
 passes binary good
 
@@ -259,6 +269,20 @@ touch tests/unit/test_new.c
 catches lists '^tests/local.mk: does not name tests/unit/test_new.c'
 rm man/sla_free.3
 catches lists '^man/local.mk: names man/sla_free.3, which is not there'
+
+# --- seeded bugs ---
+if command -v patch > /dev/null 2>&1; then
+  sed -i 's/size_t size/size_t bytes/' src/heap/slab.h
+  catches mutants '^tests/mutants/00-bug.patch: does not apply'
+  rm tests/mutants/00-bug.patch && sed -i /00-bug/d tests/mutants/local.mk
+  catches mutants '^tests/mutants: 39 seeded bugs'
+  sed -i /Bug:/d tests/mutants/01-bug.patch
+  catches mutants '^tests/mutants/01-bug.patch: has no line "Bug:"'
+  sed -i s/test_slab/test_gone/ tests/mutants/01-bug.patch
+  catches mutants '^tests/mutants/01-bug.patch: killed by tests/unit/test_gone, which'
+  sed -i /12-bug/d tests/mutants/local.mk
+  catches mutants '^tests/mutants/local.mk: does not name 12-bug.patch'
+fi
 
 # --- version ---
 sed -i 's/PATCH 3/PATCH 4/' include/slaballoc.h
