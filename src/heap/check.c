@@ -64,12 +64,24 @@ static const char *check_free(const struct slai_span *s)
     return NULL;
 }
 
+/* A page of no slab may not look like one: a free of what is in it would take the hot path. */
+static bool marked(const struct slai_region *r, const struct slai_span *s)
+{
+    const uint8_t *map = (const uint8_t *)r->base + slai_page_number(r, s->start);
+    for (size_t i = 0; i < s->pages && r->lender == 0; i++)
+        if (slai_load_relaxed(&map[i]) != 0)
+            return true;
+    return false;
+}
+
 static const char *check_span(const struct slai_region *r, const struct slai_span *s, struct totals *t)
 {
     if (s->lender != r->lender)
         return "I1: page of another lender";
     if (s->pages == 0 || s->start != r->base + ((size_t)(s - r->spans) << SLAI_PAGE_SHIFT))
         return "I1: descriptor of another page";
+    if ((slai_kind(s) == SLAI_KIND_FREE || slai_kind(s) == SLAI_KIND_LARGE) && marked(r, s))
+        return "I1: class map names a page of no slab";
     switch (slai_kind(s)) {
     case SLAI_KIND_FREE:
         if (s->lender == 0)

@@ -152,6 +152,8 @@ enum place {
     SIZE,
     CLASS_MAP,
     CLASS_MAP_INNER,
+    CLASS_MAP_FREE,
+    CLASS_MAP_LARGE,
     INNER_BACK,
     INNER_KIND,
     PLACE,
@@ -181,7 +183,7 @@ static const char *const reports[PLACES] = {
     [LARGE_PAGES] = "I",         [LARGE_START] = "I1:",      [LARGE_BACK] = "I1:",      [LARGE_KIND] = "I1:",
     [FREE_BACK] = "I1:",         [FREE_CLEAN] = "I4:",       [FREE_STALE_TAG] = "I1:",  [FREE_LENGTH] = "I",
     [BIN_MASK] = "I4:",          [BIN_LOST] = "I4:",         [COUNT_USED] = "I1:",      [COUNT_FREE] = "I4:",
-    [COUNT_LARGE] = "I1:",       [COUNT_LARGE_PAGES] = "I1:",
+    [COUNT_LARGE] = "I1:",       [COUNT_LARGE_PAGES] = "I1:", [CLASS_MAP_FREE] = "I1:", [CLASS_MAP_LARGE] = "I1:",
 };
 
 /* The word that holds the bit of block i. */
@@ -210,6 +212,8 @@ static void flip_slab(enum place place)
     case SIZE: s->size ^= 16; break;
     case CLASS_MAP: map[page] ^= 2; break;
     case CLASS_MAP_INNER: map[inner] ^= 4; break;
+    case CLASS_MAP_FREE: map[slai_page_number(&slai_regions[0], scene.dirty->start) + 1] ^= 4; break;
+    case CLASS_MAP_LARGE: map[slai_page_number(&slai_regions[0], scene.span->start)] ^= 4; break;
     case INNER_BACK: m[1].back ^= 2; break;
     case INNER_KIND: m[1].kind ^= SLAI_KIND_INNER; break;
     case PLACE: s->place ^= SLAI_PARTIAL ^ SLAI_FULL; break;
