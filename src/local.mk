@@ -71,6 +71,7 @@ core_sources = \
 	%D%/os/lock.h \
 	%D%/os/memory.c \
 	%D%/os/os.h \
+	%D%/os/system.h \
 	%D%/os/tls.c \
 	%D%/os/tls.h \
 	%D%/util/assert.h \
@@ -92,6 +93,9 @@ EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/layout.ld %D%/os/li
 
 # mremap and the like: what the system layer uses is not in plain POSIX.
 SYSTEM_CPPFLAGS = -D_GNU_SOURCE
+if !OS_LINUX
+SYSTEM_CPPFLAGS += -DSLA_POSIX_ONLY
+endif
 
 noinst_LTLIBRARIES += libslabcore.la
 libslabcore_la_SOURCES = $(core_sources)

@@ -25,8 +25,7 @@ static SLA_NOINLINE void set_up(void)
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
         if (slai_option(stats_at_exit) != 0)
             slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */
-        if (!slai_threads_init(watch))
-            slai_cache_none(); /* without end hooks everyone shares a cache */
+        slai_threads_init(watch);
         slai_lock(&slai_pageheap.lock);
         slai_region_first(); /* if refused, the first allocation tries again and says ENOMEM */
         slai_unlock(&slai_pageheap.lock);

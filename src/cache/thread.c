@@ -369,14 +369,13 @@ static void thread_end(void *value)
     slai_cache_retire(value);
 }
 
-bool slai_threads_init(void (*watch)(void))
+void slai_threads_init(void (*watch)(void))
 {
     threads.watch = watch;
     for (unsigned c = 1; c < SLAI_CLASSES; c++) {
         slai_unborn.stacks[c] = slai_unborn.stacks[0];
         threads.first_bytes += (size_t)slai_classes[c].limit_first * slai_class_size(c);
     }
-    return slai_tls_hook(thread_end);
 }
 
 struct slai_tcache *slai_cache_get(void)
@@ -391,7 +390,7 @@ struct slai_tcache *slai_cache_get(void)
         return NULL;
     /* First the pointer, then the hook: arming it may allocate. */
     slai_tcache = slai_current = tc;
-    if (!slai_tls_arm(tc)) {
+    if (!slai_tls_arm(thread_end, tc)) {
         thread_end(tc); /* without the hook this cache would leak */
         return NULL;
     }

@@ -241,8 +241,8 @@ struct slai_tcache *slai_shared_lock(void);
 bool slai_shared_used(void); /* has anyone needed it yet? */
 void slai_shared_unlock(void);
 
-/* Creates the hook at the threads' end, which begins with watch(); once, before any cache. */
-bool slai_threads_init(void (*watch)(void));
+/* Once, before any cache; the end of a thread begins with watch(). */
+void slai_threads_init(void (*watch)(void));
 
 /* Calls visit for every cache in use; THREADS is held, so visit takes no lock of lower rank. */
 void slai_threads_visit(void (*visit)(struct slai_tcache *tc, void *arg), void *arg);

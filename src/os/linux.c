@@ -5,6 +5,7 @@
 #include "os/os.h"
 
 #include "os/fault.h"
+#include "os/system.h"
 #include "util/atomic.h"
 #include "util/panic.h"
 
@@ -12,7 +13,6 @@
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -2,6 +2,7 @@
 #include "os/os.h"
 
 #include "os/fault.h"
+#include "os/system.h"
 #include "util/atomic.h"
 #include "util/bits.h"
 #include "util/conf.h"
@@ -9,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>

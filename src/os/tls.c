@@ -2,27 +2,37 @@
 
 #include "os/fault.h"
 #include "os/os.h"
+#include "util/atomic.h"
 
 #include <errno.h>
 #include <pthread.h>
 
-static pthread_key_t key;
-static bool hooked; /* written once, before any slai_tls_arm(); without it `key` may be somebody else's */
+static uintptr_t key_plus_1; /* 0: there is none yet */
 
-bool slai_tls_hook(void (*at)(void *value))
+/* No lock is held: the call may be the program's own, and allocate, which gets as far as here only once a thread. */
+static bool make_key(void (*at)(void *value))
 {
+    pthread_key_t key;
+    uintptr_t before = 0;
     int err = slai_fault_hit(SLAI_CALL_KEY, 0) ? EAGAIN : pthread_key_create(&key, at);
-    hooked = err == 0;
-    if (hooked)
-        return true;
-    errno = err;
-    slai_os_failed("pthread_key_create", 0);
-    return false;
+    if (err != 0) {
+        errno = err;
+        slai_os_failed("pthread_key_create", 0);
+        return false;
+    }
+    while (before == 0)
+        if (slai_cas_acq_rel(&key_plus_1, &before, (uintptr_t)key + 1))
+            return true;
+    (void)pthread_key_delete(key); /* another thread was faster */
+    return true;
 }
 
-bool slai_tls_arm(void *value)
+bool slai_tls_arm(void (*at)(void *value), void *value)
 {
-    int err = hooked ? pthread_setspecific(key, value) : EAGAIN;
+    int err;
+    if (SLA_UNLIKELY(slai_load_acquire(&key_plus_1) == 0) && !make_key(at))
+        return false;
+    err = pthread_setspecific((pthread_key_t)(slai_load_acquire(&key_plus_1) - 1), value);
     if (err == 0)
         return true;
     errno = err;

@@ -6,11 +6,9 @@
 
 #define SLA_TLS __thread /* the model comes from configure --with-tls-model */
 
-/* Creates the hook: at(value) runs when a thread that set a value ends. False with errno set on failure. */
-bool slai_tls_hook(void (*at)(void *value));
-
-/* Asks for the hook in the calling thread. May call the program's malloc. False: no hook will run. */
-bool slai_tls_arm(void *value);
+/* Asks that at(value), the same in all threads, runs when the calling thread ends. May call the program's malloc. False
+   with errno set: it will not. */
+bool slai_tls_arm(void (*at)(void *value), void *value);
 
 /* Registers fork handlers; may call the program's malloc. */
 bool slai_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));

@@ -261,7 +261,7 @@ static void no_key(void)
 {
     for (size_t i = 0; i < KEYS; i++)
         CHILD_REQUIRE(pthread_key_create(&foreign_keys[i], NULL) == 0);
-    slai_fault.after[SLAI_CALL_KEY] = 1;
+    unit_refuse(SLAI_CALL_KEY, 1);
     errno = SENTINEL_ERRNO;
     void *p = sla_malloc(support_size(100));
     CHILD_REQUIRE(p != NULL && errno == SENTINEL_ERRNO);

@@ -1,0 +1,38 @@
+/*
+ * The calls for memory, by their numbers.  They are made under locks, and an
+ * mmap() that a preloaded library puts before the C library's may allocate: to
+ * count, or only by asking dlsym() for the next one.  So theirs is passed by.
+ */
+#ifndef OS_SYSTEM_H
+#define OS_SYSTEM_H
+
+#include "util/atomic.h"
+
+#include <sys/mman.h>
+
+/* A sanitizer's own must know of each mapping; elsewhere the numbers are nobody's business. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLAI_ASAN 1
+#endif
+#endif
+#if defined(__linux__) && !defined(SLA_POSIX_ONLY) && !defined(SLAI_TSAN) && !defined(SLAI_ASAN) && \
+    !defined(__SANITIZE_ADDRESS__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifdef SYS_mmap2 /* counts in units of 4 KiB, but no file is mapped here */
+#define SLAI_SYS_MMAP SYS_mmap2
+#else
+#define SLAI_SYS_MMAP SYS_mmap
+#endif
+#define mmap(p, size, access, flags, fd, offset) \
+    ((void *)syscall(SLAI_SYS_MMAP, (p), (size_t)(size), (access), (flags), (fd), (long)(offset)))
+#define munmap(p, size) ((int)syscall(SYS_munmap, (p), (size_t)(size)))
+#define mprotect(p, size, access) ((int)syscall(SYS_mprotect, (p), (size_t)(size), (access)))
+#define madvise(p, size, advice) ((int)syscall(SYS_madvise, (p), (size_t)(size), (advice)))
+#define mremap(p, old, size, flags, to) \
+    ((void *)syscall(SYS_mremap, (p), (size_t)(old), (size_t)(size), (flags), (to)))
+#endif
+
+#endif
