@@ -47,6 +47,7 @@ check_programs = \
 	%D%/api/test_expand \
 	%D%/api/test_fortify \
 	%D%/api/test_heap \
+	%D%/api/test_heaplimits \
 	%D%/api/test_heappages \
 	%D%/api/test_limits \
 	%D%/api/test_objcache \
@@ -98,11 +99,20 @@ check_programs = \
 	%D%/unit/test_stats \
 	%D%/unit/test_thread \
 	%D%/unit/test_trace
+# Linked to the names that the drop-in replaces.
+if PRELOAD
+check_programs += %D%/unit/test_override
+endif
+%C%_unit_test_override_SOURCES = %D%/unit/test_override.c src/api/override.c
+%C%_unit_test_override_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEM_CPPFLAGS)
+%C%_unit_test_override_CFLAGS = $(AM_CFLAGS) $(LIB_CFLAGS) $(COVERAGE_FLAGS) -fexceptions
 if HAVE_CHECK
 check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERAGE_FLAGS) -lm
+%C%_misuse_test_extended_SOURCES = %D%/misuse/test_extended.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
+%C%_misuse_test_misuse_SOURCES = %D%/misuse/test_misuse.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
 %C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c
 %C%_unit_test_trace_SOURCES = %D%/unit/test_trace.c bench/fail.c bench/replay_plan.c bench/trace.c \
 	bench/trace_file.c bench/trace_order.c

@@ -5,45 +5,15 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "support.h"
+#include "misuse/misdeeds.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A misdeed leaves in support_mail what the report must say. */
-enum { ADDRESS, SIZE_CLASS, DONE };
-static int after_report_runs; /* with abort=0: what follows the misdeed */
-
-static void blame(const void *address, size_t size_class)
-{
-    support_mail[ADDRESS] = (uintptr_t)address;
-    support_mail[SIZE_CLASS] = size_class;
-}
-
-static void *blamed(void *address, size_t size)
-{
-    blame(address, sla_good_size(size));
-    return address;
-}
-
-static void flush(void)
-{
-    sla_thread_idle();
-}
-
-/* Keeps the slab of the blocks that follow from becoming empty. */
-static void *pin(size_t size)
-{
-    void *block = sla_malloc(size);
-    CHILD_REQUIRE(block != NULL);
-    return support_sink = block;
-}
+static void flush(void) { sla_thread_idle(); }
 
 /* --- pointers that are not ours --- */
-
-static char static_bytes[64];
 
 static void free_static(size_t size)
 {
@@ -339,18 +309,7 @@ static void usable_large_freed(size_t size)
     CHILD_REQUIRE(sla_usable_size(block) == 0);
 }
 
-#define FOREIGN "not a block of this heap"
-#define TWICE "block already free (size class #)"
-#define LARGE_TWICE "large block already free"
-#define INSIDE "not the start of a block (size class #)"
-#define LARGE_INSIDE "not the start of a large block"
-
-static const struct misdeed {
-    const char *name;
-    void (*run)(size_t size);
-    size_t size;
-    const char *call, *what;
-} misdeeds[] = {
+static const struct misdeed misdeeds[] = {
     {"static", free_static, 0, "free", FOREIGN},
     {"stack", free_stack, 0, "free", FOREIGN},
     {"libc", free_libc, 100, "free", FOREIGN},
@@ -454,74 +413,4 @@ static const struct misdeed {
     {"usable freed", usable_large_freed, 100000, "usable_size", LARGE_TWICE},
 };
 
-static void commit(void *arg)
-{
-    const struct misdeed *m = arg;
-    if (after_report_runs)
-        CHILD_REQUIRE(sla_option_set("abort", 0) == 0);
-    errno = SENTINEL_ERRNO;
-    m->run(m->size);
-    support_mail[DONE] = 1;
-    if (!after_report_runs)
-        return;
-    if (strcmp(m->call, "free") == 0)
-        CHILD_REQUIRE(errno == SENTINEL_ERRNO);
-    /* The block is out of use for good: nobody gets it twice. */
-    void *blocks[100];
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) {
-        CHILD_REQUIRE((blocks[i] = sla_malloc(m->size % 4096 + 1)) != NULL);
-        for (size_t j = 0; j < i; j++)
-            CHILD_REQUIRE(blocks[j] != blocks[i]);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
-        sla_free(blocks[i]);
-}
-
-static void check_report(const struct misdeed *m, const struct support_child *child)
-{
-    char what[96];
-    const char *mark = strchr(m->what, '#');
-    if (mark == NULL)
-        snprintf(what, sizeof(what), "%s", m->what);
-    else
-        snprintf(what, sizeof(what), "%.*s%ju)", (int)(mark - m->what), m->what,
-                 (uintmax_t)child->mail[SIZE_CLASS]);
-    ck_assert_msg(support_reported(child, m->call, child->mail[ADDRESS], what),
-                  "%s, %zu: expected '%s(%#jx): %s', got '%s', signal %d, status %d", m->name, m->size,
-                  m->call, (uintmax_t)child->mail[ADDRESS], what, child->errors, child->signal,
-                  child->status);
-}
-
-START_TEST(misdeed_aborts)
-{
-    struct support_child child;
-    after_report_runs = 0;
-    support_run_child(commit, (void *)(uintptr_t)&misdeeds[_i], 20, &child);
-    check_report(&misdeeds[_i], &child);
-    ck_assert_int_eq(child.signal, SIGABRT);
-    ck_assert_uint_eq(child.mail[DONE], 0);
-}
-END_TEST
-
-START_TEST(misdeed_is_survived)
-{
-    struct support_child child;
-    after_report_runs = 1;
-    support_run_child(commit, (void *)(uintptr_t)&misdeeds[_i], 20, &child);
-    check_report(&misdeeds[_i], &child);
-    ck_assert_msg(child.exited && child.status == 0, "%s: signal %d, status %d", misdeeds[_i].name,
-                  child.signal, child.status);
-    ck_assert_uint_eq(child.mail[DONE], 1);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("misuse/misuse");
-    TCase *tc = tcase_create("misuse");
-    tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, misdeed_aborts, 0, (int)ARRAY_LEN(misdeeds));
-    tcase_add_loop_test(tc, misdeed_is_survived, 0, (int)ARRAY_LEN(misdeeds));
-    suite_add_tcase(suite, tc);
-    return support_main(suite);
-}
+int main(void) { return misdeeds_main("misuse/misuse", misdeeds, ARRAY_LEN(misdeeds)); }
