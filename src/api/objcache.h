@@ -16,8 +16,8 @@
 #include <slaballoc/cache.h>
 
 /* The class number of a table place whose stack is never open: for caches whose every call must take the slow path. */
-#define SLAI_OBJECT_NEVER 40u
-_Static_assert(SLAI_OBJECT_NEVER * 8 >= offsetof(struct slai_objects, unused) &&
+#define SLAI_OBJECT_NEVER 64u
+_Static_assert(SLAI_OBJECT_NEVER * sizeof(void *) >= offsetof(struct slai_objects, unused) &&
                    SLAI_OBJECT_NEVER + SLAI_OBJECT_STEP <= SLAI_OBJECT_FIRST,
                "in what the table leaves unused");
 

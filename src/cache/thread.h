@@ -38,9 +38,9 @@ struct slai_bin {
 };
 
 /*
- * The stack of an object cache, in a table of the thread's: eight bytes times the class number is its place.  All zero
- * is an empty and full one, as the caller compares top with base.  A thread that uses no object cache has the constant
- * table slai_no_objects.
+ * The stack of an object cache, in a table of the thread's: counted in pointers the class number is its place.  All
+ * zero is an empty and full one, as the caller compares top with base.  A thread that uses no object cache has the
+ * constant table slai_no_objects.
  */
 struct slai_object_stack {
     struct slai_stack stack;
@@ -51,11 +51,12 @@ struct slai_object_stack {
 
 struct slai_objects {
     uint64_t open[SLAI_OBJECT_CLASSES / SLAI_WORD_BITS]; /* a bit for each that has a stack */
-    char unused[SLAI_OBJECT_FIRST * 8 - SLAI_OBJECT_CLASSES / 8];
+    char unused[SLAI_OBJECT_FIRST * sizeof(void *) - SLAI_OBJECT_CLASSES / 8];
     struct slai_object_stack stacks[SLAI_OBJECT_CLASSES];
 };
-_Static_assert(SLAI_OBJECT_UNIT == 8 && offsetof(struct slai_objects, stacks) == SLAI_OBJECT_FIRST * SLAI_OBJECT_UNIT,
-               "eight times the class number is the place");
+_Static_assert(SLAI_OBJECT_UNIT == sizeof(void *) &&
+                   offsetof(struct slai_objects, stacks) == SLAI_OBJECT_FIRST * SLAI_OBJECT_UNIT,
+               "the class number counts pointers to the place");
 
 struct slai_tcache {
     /* Owner thread: hot. */

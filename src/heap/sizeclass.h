@@ -41,7 +41,8 @@ extern const struct slai_class slai_classes[] SLA_HIDDEN;
 
 /*
  * An object cache has a class of its own, made at run time.  Their numbers go on above those of malloc, four apart, so
- * that eight bytes times the number is the place of a stack (cache/thread.h).  The class map holds 0 for their slabs.
+ * that the number, counted in pointers, is the place of a stack (cache/thread.h).  The class map holds 0 for their
+ * slabs.
  */
 #define SLAI_OBJECT_FIRST 84u
 #define SLAI_OBJECT_STEP 4u
