@@ -10,6 +10,9 @@
 #define MOVE_LEAST ((size_t)1 << 20) /* below, copying is as fast as having the kernel move pages */
 #define MOVES_MOST 4096              /* split mappings allowed at a time: the system has 65530 for a process */
 
+/* What a span can say, and a pointer difference. */
+#define PAGES_MOST (SIZE_MAX > UINT32_MAX ? (size_t)UINT32_MAX / 2 : (size_t)PTRDIFF_MAX >> SLAI_PAGE_SHIFT)
+
 static size_t pages_of(size_t size)
 {
     size_t pages = (size + SLAI_PAGE - 1) >> SLAI_PAGE_SHIFT;
@@ -57,7 +60,7 @@ void *slai_large_take_for(struct slai_account *account, size_t size, size_t alig
 {
     size_t align_pages = align > SLAI_PAGE ? align >> SLAI_PAGE_SHIFT : 1, pages = pages_of(size), total;
     struct slai_span *s;
-    if (__builtin_add_overflow(pages, align_pages, &total) || total > UINT32_MAX / 2) {
+    if (__builtin_add_overflow(pages, align_pages, &total) || total > PAGES_MOST) {
         errno = ENOMEM;
         return NULL;
     }
@@ -119,7 +122,7 @@ bool slai_large_resize(void *p, size_t size, bool *zero)
     *zero = false;
     if (pages == old)
         return true;
-    if (pages > UINT32_MAX / 2 || (pages > old && !slai_account_take(a, bytes_of(pages - old)))) {
+    if (pages > PAGES_MOST || (pages > old && !slai_account_take(a, bytes_of(pages - old)))) {
         errno = saved;
         return false;
     }
@@ -148,7 +151,7 @@ void *slai_large_move(void *p, size_t size, bool *zero)
     int saved = errno; /* the caller copies if we fail */
     bool done;
     /* A block that was moved crosses mappings by now, which not every kernel moves and none moves all or nothing. */
-    if (size < old || old < MOVE_LEAST || s->moved != 0 || s->lender != 0 || pages_of(size) > UINT32_MAX / 2 ||
+    if (size < old || old < MOVE_LEAST || s->moved != 0 || s->lender != 0 || pages_of(size) > PAGES_MOST ||
         slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
         return NULL;
     if (!slai_account_take(a, bytes_of(pages_of(size)))) {
