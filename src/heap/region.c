@@ -28,7 +28,9 @@ struct slai_region *slai_region_of(const void *p)
     size_t n = slai_load_acquire(&slai_region_count);
     for (size_t i = 0; i < n; i++) {
         struct slai_region *r = &slai_regions[i];
-        size_t pages = slai_load_acquire(&r->pages), page = slai_page_number(r, p);
+        size_t pages = slai_load_acquire(&r->pages);
+        uintptr_t base = (uintptr_t)slai_load_acquire(&r->base); /* before the second look */
+        size_t page = ((uintptr_t)p - base) >> SLAI_PAGE_SHIFT;
         if (page >= pages)
             continue;
         /* Between the two loads the region may have been dropped and its place used again: look once more. */
