@@ -207,10 +207,8 @@ static void *call_alloc(struct player *player, enum trace_kind kind, size_t alig
         return posix_memalign(&block, align, size) == 0 ? block : NULL;
     case TRACE_MEMALIGN:
         return memalign(align, size);
-    case TRACE_VALLOC:
+    default: /* pvalloc's sizes were recorded in whole pages: so it need not be there, and musl has none */
         return valloc(size);
-    default:
-        return pvalloc(size);
     }
 }
 
