@@ -10,7 +10,6 @@
 #include "util/panic.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -20,6 +19,13 @@
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* Linux 5.7; the C library's headers may be older */
+#endif
+
+/* The kernel's interface, whose headers musl's compiler does not look at. */
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
+#ifndef SYS_futex
+#define SYS_futex SYS_futex_time64 /* 32-bit systems of after 2038's; no time is ever given */
 #endif
 
 /* Not sysconf(), whose tables touch pages of libc that small programs do not need. */
