@@ -92,9 +92,10 @@ endif
 EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/layout.ld %D%/os/linux.c %D%/os/posix.c
 
 # mremap and the like: what the system layer uses is not in plain POSIX.
+if OS_LINUX
 SYSTEM_CPPFLAGS = -D_GNU_SOURCE
-if !OS_LINUX
-SYSTEM_CPPFLAGS += -DSLA_POSIX_ONLY
+else
+SYSTEM_CPPFLAGS = -DSLA_POSIX_ONLY
 endif
 
 noinst_LTLIBRARIES += libslabcore.la

@@ -19,7 +19,11 @@
 #define SLA_INLINE static inline __attribute__((always_inline))
 #define SLA_COLD __attribute__((noinline, cold))
 #define SLA_NOINLINE __attribute__((noinline))
+#ifdef __ELF__
 #define SLA_RARE __attribute__((section(".bss.rare"))) /* a zeroed array mostly never touched (src/layout.ld) */
+#else
+#define SLA_RARE
+#endif
 #define SLA_NORETURN __attribute__((noreturn))
 #define SLA_CACHELINE 64
 #define SLA_PRINTF(f, a) __attribute__((format(printf, f, a)))
