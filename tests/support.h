@@ -44,6 +44,9 @@
 #define MIB ((size_t)1024 * 1024)
 #define GIB ((size_t)1024 * 1024 * 1024)
 #define SENTINEL_ERRNO 0x5a5a
+#define SIZE_BITS ((int)sizeof(size_t) * 8)
+/* 2 to the n, n >= 47: more than any address space has; with 32 bits, as many as there are. */
+#define BEYOND(n) ((size_t)1 << ((n) < SIZE_BITS ? (n) : SIZE_BITS - 1))
 
 /* Out of the compiler's sight: it warns about, or folds away, the calls that these tests are for. */
 extern void *volatile support_sink;
@@ -87,6 +90,8 @@ int support_disjoint(const struct support_block *blocks, size_t count);
 size_t support_rss_kib(void);
 size_t support_mappings(void);
 double support_seconds(void);
+/* Does a large block that grows take its pages along?  Else it is copied, and what was never written is memory then. */
+int support_moves_pages(void);
 
 /* In a child, where Check's own assertions cannot be used. */
 #define CHILD_REQUIRE(condition) \

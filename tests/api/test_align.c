@@ -8,7 +8,7 @@
 
 static const size_t sizes[] = {0,   1,    8,    15,   16,    24,    40,    64,    100,
                                192, 1000, 4096, 5000, 16384, 32768, 65536, 200000};
-#define SHIFTS 31 /* 1 to 1 GiB */
+#define SHIFTS (SIZE_BITS > 32 ? 31 : 27) /* 1 to 1 GiB, or to 64 MiB */
 
 /* All that may be written, within reason. */
 static size_t reach(void *block)
@@ -121,7 +121,7 @@ END_TEST
 
 START_TEST(memalign_cannot_round_beyond_the_top)
 {
-    static const size_t beyond[] = {SIZE_MAX, SIZE_MAX - 1, ((size_t)1 << 63) + 1};
+    static const size_t beyond[] = {SIZE_MAX, SIZE_MAX - 1, BEYOND(63) + 1};
     for (size_t i = 0; i < ARRAY_LEN(beyond); i++) {
         errno = SENTINEL_ERRNO;
         ck_assert_ptr_null(sla_memalign(support_size(beyond[i]), 64));
@@ -132,10 +132,9 @@ END_TEST
 
 START_TEST(alignment_and_size_together_too_big)
 {
-    static const size_t sizes_near_top[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4095, (size_t)1 << 62,
-                                            SIZE_MAX};
+    static const size_t sizes_near_top[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4095, BEYOND(62), SIZE_MAX};
     for (size_t i = 0; i < ARRAY_LEN(sizes_near_top); i++)
-        for (int shift = 3; shift < 64; shift += 4) {
+        for (int shift = 3; shift < SIZE_BITS; shift += 4) {
             void *out = &out, *before = out;
             size_t size = support_size(sizes_near_top[i]), alignment = (size_t)1 << shift;
             errno = SENTINEL_ERRNO;

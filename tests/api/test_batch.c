@@ -102,7 +102,7 @@ END_TEST
 
 START_TEST(impossible_sizes)
 {
-    static const size_t bad[] = {SIZE_MAX, SIZE_MAX - 8, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, (size_t)1 << 60};
+    static const size_t bad[] = {SIZE_MAX, SIZE_MAX - 8, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, BEYOND(60)};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         blocks[0] = blocks[1] = &blocks;
         errno = SENTINEL_ERRNO;

@@ -59,13 +59,13 @@ static const size_t sizes[] = {
 static const size_t impossible[] = {
     SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 7, SIZE_MAX - 8, SIZE_MAX - 15, SIZE_MAX - 16, SIZE_MAX - 4095,
     SIZE_MAX - 4096, SIZE_MAX - 65535, SIZE_MAX - 65536, SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 2,
-    (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX + 4096, (size_t)PTRDIFF_MAX + 65536, (size_t)3 << 62
+    (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX + 4096, (size_t)PTRDIFF_MAX + 65536, (size_t)3 << (SIZE_BITS - 2)
 };
 
 /* Within PTRDIFF_MAX, but more than any address space has. */
 static const size_t enormous[] = {
     PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 1, (size_t)PTRDIFF_MAX - 15, (size_t)PTRDIFF_MAX - 4095,
-    (size_t)PTRDIFF_MAX - 4096, (size_t)PTRDIFF_MAX - 65536, (size_t)1 << 62, (size_t)1 << 60, (size_t)1 << 56
+    (size_t)PTRDIFF_MAX - 4096, (size_t)PTRDIFF_MAX - 65534, BEYOND(62), BEYOND(60), BEYOND(56)
 };
 
 struct product {
@@ -75,15 +75,15 @@ static const struct product overflowing[] = {{SIZE_MAX, 2},
                                              {2, SIZE_MAX},
                                              {SIZE_MAX, SIZE_MAX},
                                              {SIZE_MAX / 2 + 1, 2},
-                                             {(size_t)1 << 32, (size_t)1 << 32},
-                                             {((size_t)1 << 32) + 1, (size_t)1 << 32},
+                                             {(size_t)1 << SIZE_BITS / 2, (size_t)1 << SIZE_BITS / 2},
+                                             {((size_t)1 << SIZE_BITS / 2) + 1, (size_t)1 << SIZE_BITS / 2},
                                              {SIZE_MAX / 3 + 1, 3},
                                              {SIZE_MAX / 7 + 1, 7},
-                                             {(size_t)1 << 63, 2},
+                                             {BEYOND(63), 2},
                                              {SIZE_MAX / 16 + 1, 16},
                                              {SIZE_MAX / 48 + 1, 48},
                                              {(size_t)PTRDIFF_MAX / 2 + 1, 2},
-                                             {(size_t)1 << 48, 1 << 15},
+                                             {(size_t)1 << (SIZE_BITS - 16), 1 << 15},
                                              {3, (size_t)PTRDIFF_MAX},
                                              {1, SIZE_MAX},
                                              {SIZE_MAX, 1}};
@@ -92,11 +92,10 @@ static const struct product fine[] = {{0, 0},     {0, 5},     {5, 0},       {0, 
                                       {10, 100},  {1000, 3},  {1, 4096},    {4096, 1},     {512, 128},
                                       {1, 65537}, {65537, 1}, {1024, 1024}, {1, 2 << 20},  {333, 3333}};
 static const size_t bad_alignments[] = {
-    3, 5, 6, 7, 9, 12, 24, 48, 96, 100, 1000, 4095, 4097, SIZE_MAX, SIZE_MAX - 1, (size_t)3 << 40,
-    ((size_t)1 << 63) + 1
+    3, 5, 6, 7, 9, 12, 24, 48, 96, 100, 1000, 4095, 4097, SIZE_MAX, SIZE_MAX - 1, (size_t)3 << (SIZE_BITS - 24),
+    BEYOND(63) + 1
 };
-static const size_t hopeless_alignments[] = {(size_t)1 << 48, (size_t)1 << 56, (size_t)1 << 62,
-                                             (size_t)1 << 63};
+static const size_t hopeless_alignments[] = {BEYOND(48), BEYOND(56), BEYOND(62), BEYOND(63)};
 
 static void add_good_sizes(void)
 {

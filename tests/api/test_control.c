@@ -107,7 +107,7 @@ START_TEST(owns_its_blocks_only)
     ck_assert_int_eq(sla_owns(&in_data), 0);
     ck_assert_int_eq(sla_owns(support_pointer((void *)1)), 0);
     ck_assert_int_eq(sla_owns(support_pointer((void *)UINTPTR_MAX)), 0);
-    ck_assert_int_eq(sla_owns(support_pointer((void *)((uintptr_t)1 << 63))), 0);
+    ck_assert_int_eq(sla_owns(support_pointer((void *)BEYOND(63))), 0);
     ck_assert_int_eq(sla_owns(support_pointer((void *)(UINTPTR_MAX >> 16))), 0);
 }
 END_TEST

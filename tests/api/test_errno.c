@@ -145,7 +145,7 @@ END_TEST
 
 START_TEST(failed_realloc_leaves_the_block)
 {
-    static const size_t bad[] = {SIZE_MAX, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, (size_t)1 << 60};
+    static const size_t bad[] = {SIZE_MAX, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX, BEYOND(60)};
     size_t size = sizes[_i];
     unsigned char *block = sla_malloc(size);
     support_fill(block, size, 5);

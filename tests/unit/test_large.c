@@ -74,9 +74,8 @@ START_TEST(impossible_sizes)
 {
     static const struct {
         size_t size, align;
-    } cases[] = {{PTRDIFF_MAX, 1},          {PTRDIFF_MAX, 65536}, {(size_t)1 << 50, 1},
-                 {1, (size_t)1 << 62},      {1, (size_t)1 << 50}, {(size_t)1 << 47, (size_t)1 << 47},
-                 {PTRDIFF_MAX, PTRDIFF_MAX / 2 + 1}};
+    } cases[] = {{PTRDIFF_MAX, 1}, {PTRDIFF_MAX, 65536}, {BEYOND(50), 1}, {1, BEYOND(62)}, {1, BEYOND(50)},
+                 {BEYOND(47), BEYOND(47)}, {PTRDIFF_MAX, PTRDIFF_MAX / 2 + 1}};
     bool zero;
     errno = 0;
     ck_assert_ptr_null(slai_large_take(cases[_i].size, cases[_i].align, &zero));

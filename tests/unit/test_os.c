@@ -199,7 +199,7 @@ static void limit_addresses(void *arg)
     struct rlimit limit;
     (void)arg;
     CHILD_REQUIRE(getrlimit(RLIMIT_AS, &limit) == 0);
-    limit.rlim_cur = (rlim_t)1 << 40;
+    limit.rlim_cur = (rlim_t)1 << (SIZE_BITS > 32 ? 40 : 31);
     if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < limit.rlim_cur)
         limit.rlim_cur = limit.rlim_max;
     CHILD_REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
@@ -339,7 +339,7 @@ END_TEST
 START_TEST(impossible_requests_fail_cleanly)
 {
     errno = 0;
-    ck_assert_ptr_null(slai_os_reserve((size_t)1 << 60));
+    ck_assert_ptr_null(slai_os_reserve(SIZE_MAX - SLAI_PAGE + 1));
     ck_assert_int_eq(errno, ENOMEM);
     char *p = reserve(1);
     ck_assert(slai_os_release(p, page));

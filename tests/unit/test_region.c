@@ -25,7 +25,7 @@ START_TEST(foreign_addresses)
     const struct slai_region *r = &slai_regions[0];
     char *end = r->base + (r->pages << SLAI_PAGE_SHIFT);
     const void *const foreign[] = {NULL, (void *)1, (void *)UINTPTR_MAX, &in_data, &on_stack, map, slai_regions,
-                                   r->base - 1, end, (void *)((uintptr_t)r->base ^ ((uintptr_t)1 << 63)),
+                                   r->base - 1, end, (void *)((uintptr_t)r->base ^ BEYOND(63)),
                                    /* its own bookkeeping, and what was never handed out */
                                    r->base, r->spans, r->base + (r->data << SLAI_PAGE_SHIFT) - 1,
                                    r->base + (r->top << SLAI_PAGE_SHIFT), end - 1};

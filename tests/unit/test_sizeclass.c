@@ -131,8 +131,8 @@ START_TEST(no_class_is_aligned_so)
     ck_assert_uint_eq(slai_class_aligned(65537, 8), 0);
     ck_assert_uint_eq(slai_class_aligned(20000, 65536), SLAI_CLASSES - 1);
     ck_assert_uint_eq(slai_class_aligned(SIZE_MAX, 16), 0);
-    ck_assert_uint_eq(slai_class_aligned(1, (size_t)1 << 63), 0);
-    ck_assert_uint_eq(slai_class_aligned(SIZE_MAX, (size_t)1 << 63), 0);
+    ck_assert_uint_eq(slai_class_aligned(1, BEYOND(63)), 0);
+    ck_assert_uint_eq(slai_class_aligned(SIZE_MAX, BEYOND(63)), 0);
 }
 END_TEST
 

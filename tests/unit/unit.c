@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "heap/purge.h"
+#include "os/os.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -16,6 +17,15 @@
 static struct slai_conf options_before;
 static int errors_before = -1; /* standard error, while it is caught */
 static FILE *caught_file;
+
+int support_moves_pages(void)
+{
+    size_t page = slai_os_page();
+    char *p = slai_os_reserve(2 * page);
+    int moves = p != NULL && slai_os_commit(p, 2 * page) && slai_os_move(p, p + page, page);
+    (void)slai_os_release(p, 2 * page);
+    return moves;
+}
 
 void unit_no_faults(void) { memset(&slai_fault, 0, sizeof(slai_fault)); }
 
