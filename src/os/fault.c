@@ -1,6 +1,8 @@
 #include "os/fault.h"
 
+#include "os/os.h"
 #include "util/atomic.h"
+#include "util/bits.h"
 
 #include <errno.h>
 
@@ -32,4 +34,13 @@ bool slai_fault_due(enum slai_call call, size_t size)
         return fail();
     }
     return false;
+}
+
+size_t slai_fault_page(size_t asked)
+{
+    const char *text = slai_os_environment("SLABALLOC_TEST_PAGE");
+    size_t page = 0;
+    for (; text != NULL && *text >= '0' && *text <= '9'; text++)
+        page = page * 10 + (size_t)(*text - '0');
+    return slai_is_pow2(page) && page > asked ? page : asked;
 }

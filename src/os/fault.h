@@ -1,4 +1,4 @@
-/* Injected refusals of system calls, for the tests; a build without SLA_TESTING compiles them away. */
+/* Refused system calls and bigger pages, for the tests; a build without SLA_TESTING compiles them away. */
 #ifndef OS_FAULT_H
 #define OS_FAULT_H
 
@@ -28,6 +28,9 @@ extern struct slai_fault slai_fault SLA_HIDDEN;
 
 /* True if this call is to fail; errno is set. */
 bool slai_fault_due(enum slai_call call, size_t size);
+
+/* The size of a page, where a test asks for a bigger one than the system's: SLABALLOC_TEST_PAGE in the environment. */
+size_t slai_fault_page(size_t asked);
 
 SLA_INLINE bool slai_fault_hit(enum slai_call call, size_t size)
 {

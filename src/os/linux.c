@@ -6,6 +6,7 @@
 
 #include "os/fault.h"
 #include "os/system.h"
+#include "util/assert.h"
 #include "util/atomic.h"
 #include "util/panic.h"
 
@@ -54,6 +55,7 @@ static bool purge_works(void *p)
 
 bool slai_os_purge(void *p, size_t size)
 {
+    slai_assert((((uintptr_t)p | size) & (slai_os_page() - 1)) == 0);
     bool zeroes = purge_works(p);
     if (!slai_fault_hit(SLAI_CALL_PURGE, size) && madvise(p, size, MADV_DONTNEED) == 0)
         return zeroes;

@@ -3,6 +3,7 @@
 
 #include "os/fault.h"
 #include "os/system.h"
+#include "util/assert.h"
 #include "util/atomic.h"
 #include "util/bits.h"
 #include "util/conf.h"
@@ -76,7 +77,7 @@ size_t slai_os_page(void)
     static size_t page;
     size_t p = slai_load_relaxed(&page);
     if (SLA_UNLIKELY(p == 0)) {
-        p = slai_os_page_asked();
+        p = SLA_TESTING ? slai_fault_page(slai_os_page_asked()) : slai_os_page_asked();
         if (p < 4096 || !slai_is_pow2(p))
             p = 4096;
         slai_set_relaxed(&page, p);
@@ -84,20 +85,40 @@ size_t slai_os_page(void)
     return p;
 }
 
+/* What the contract says of all calls. */
+static bool whole_pages(const void *p, size_t size)
+{
+    return size != 0 && (((uintptr_t)p | size) & (slai_os_page() - 1)) == 0;
+}
+
+/* A test may want pages bigger than the machine's: then what lies before and behind is given back. */
+static void *cut(char *p, size_t size, size_t slack)
+{
+    size_t head = (size_t)-(uintptr_t)p & slack;
+    if (head > 0)
+        munmap(p, head);
+    if (slack > head)
+        munmap(p + head + size, slack - head);
+    return p + head;
+}
+
 void *slai_os_reserve(size_t size)
 {
+    size_t slack = SLA_TESTING ? slai_os_page() - slai_os_page_asked() : 0;
     void *p = MAP_FAILED;
+    slai_assert(whole_pages(NULL, size));
     if (!slai_fault_hit(SLAI_CALL_RESERVE, size))
         /* Not NORESERVE: nothing is charged for PROT_NONE, and commits that the machine cannot hold are refused. */
-        p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        p = mmap(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p != MAP_FAILED)
-        return p;
+        return SLA_TESTING ? cut(p, size, slack) : p;
     slai_os_failed("mmap", size);
     return NULL;
 }
 
 bool slai_os_release(void *p, size_t size)
 {
+    slai_assert(whole_pages(p, size));
     if (!slai_fault_hit(SLAI_CALL_RELEASE, size) && munmap(p, size) == 0)
         return true;
     slai_os_failed("munmap", size);
@@ -106,6 +127,7 @@ bool slai_os_release(void *p, size_t size)
 
 bool slai_os_commit(void *p, size_t size)
 {
+    slai_assert(whole_pages(p, size));
     if (!slai_fault_hit(SLAI_CALL_COMMIT, size) && mprotect(p, size, PROT_READ | PROT_WRITE) == 0)
         return true;
     slai_os_failed("mprotect", size);
@@ -114,6 +136,7 @@ bool slai_os_commit(void *p, size_t size)
 
 bool slai_os_renew(void *p, size_t size)
 {
+    slai_assert(whole_pages(p, size));
     if (!slai_fault_hit(SLAI_CALL_PURGE, size) &&
         mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
         return true;
