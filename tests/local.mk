@@ -52,7 +52,6 @@ check_programs = \
 	%D%/api/test_limits \
 	%D%/api/test_objcache \
 	%D%/api/test_objuse \
-	%D%/api/test_random \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
 	%D%/life/test_torture \

@@ -10,10 +10,10 @@ rig_files =
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
 soak_tests = \
 	%D%/life/test_torture \
-	%D%/api/test_random \
 	%D%/threads/test_stress \
 	%D%/threads/test_churn \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
 # Adds to the first two.
 include %D%/mutants/local.mk
+include %D%/fuzz/local.mk
