@@ -36,7 +36,7 @@ mutants = \
 	%D%/031-class-capacity.patch \
 	%D%/032-class-aligned.patch \
 	%D%/033-quota-exact.patch \
-	%D%/034-quota-twice.patch \
+	%D%/034-quota-over.patch \
 	%D%/035-slab-uncharge.patch \
 	%D%/036-slab-failed-meta.patch \
 	%D%/037-slab-last-word.patch \

@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "heap/misuse.h"
+#include "os/os.h"
 #include "util/assert.h"
 #include "util/panic.h"
 
@@ -145,6 +146,28 @@ START_TEST(end_gives_up_when_nobody_reads)
 }
 END_TEST
 
+/* As at the end of a program that has closed its standard error by then. */
+static void end_after_close(void *arg)
+{
+    (void)arg;
+    slai_os_keep_stderr();
+    close(2);
+    slai_line_start(&line);
+    slai_line_text(&line, "late");
+    slai_line_end(&line);
+    slai_line_spare = -1;
+    slai_line_end(&line);
+}
+
+START_TEST(end_has_a_spare)
+{
+    struct support_child child;
+    support_run_child(end_after_close, NULL, 5, &child);
+    ck_assert(child.exited);
+    ck_assert_str_eq(child.errors, "slaballoc: late\n");
+}
+END_TEST
+
 static void panic_now(void *arg) { slai_panic(arg); }
 
 START_TEST(panic_says_why_and_aborts)
@@ -219,6 +242,7 @@ int main(void)
     tcase_add_test(tc, too_much_is_cut);
     tcase_add_test(tc, end_writes_one_line_and_keeps_errno);
     tcase_add_loop_test(tc, end_gives_up_when_nobody_reads, 0, 3);
+    tcase_add_test(tc, end_has_a_spare);
     tcase_add_test(tc, panic_says_why_and_aborts);
     tcase_add_test(tc, assert_says_what_and_where);
     tcase_add_test(tc, misuse_goes_on_when_asked);
