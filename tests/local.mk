@@ -156,8 +156,11 @@ EXTRA_DIST += $(structure_tests) %D%/structure/common.sh %D%/structure/libc-symb
 # Ceilings of the drop-in's cost.
 cost_tests = %D%/cost/instructions.sh
 EXTRA_DIST += $(cost_tests) %D%/cost/objects.c %D%/cost/patterns.c
+# Processes' lives on the drop-in.
+life_tests = %D%/life/reenter.sh
+EXTRA_DIST += $(life_tests) %D%/life/reenter.c %D%/life/reenter_user.c
 if PRELOAD_SHARED
-TESTS += $(preload_tests) $(cost_tests)
+TESTS += $(preload_tests) $(cost_tests) $(life_tests)
 endif
 # What those read besides themselves.
 preload_files = \

@@ -10,9 +10,6 @@
 #include "util/panic.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_ANONYMOUS

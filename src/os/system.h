@@ -1,14 +1,17 @@
 /*
- * The calls for memory, by their numbers.  They are made under locks, and an
- * mmap() that a preloaded library puts before the C library's may allocate: to
- * count, or only by asking dlsym() for the next one.  So theirs is passed by.
+ * What is called under locks, by its number.  An mmap(), or clock_gettime(), that
+ * a preloaded library puts before the C library's may allocate: to count, or only
+ * by asking dlsym() for the next one.  So theirs is passed by.
  */
 #ifndef OS_SYSTEM_H
 #define OS_SYSTEM_H
 
 #include "util/atomic.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 
 /* A sanitizer's own must know of each mapping; elsewhere the numbers are nobody's business. */
 #if defined(__has_feature)
@@ -33,6 +36,11 @@
 #define madvise(p, size, advice) ((int)syscall(SYS_madvise, (p), (size_t)(size), (advice)))
 #define mremap(p, old, size, flags, to) \
     ((void *)syscall(SYS_mremap, (p), (size_t)(old), (size_t)(size), (flags), (to)))
+#define fcntl(fd, command, value) ((int)syscall(SYS_fcntl, (fd), (command), (value)))
+#ifdef __LP64__ /* elsewhere the C library and the system need not agree on the structs */
+#define getrlimit(what, r) ((int)syscall(SYS_prlimit64, 0, (what), NULL, (r)))
+#define clock_gettime(id, t) ((int)syscall(SYS_clock_gettime, (id), (t)))
+#endif
 #endif
 
 #endif
