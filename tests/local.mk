@@ -54,6 +54,7 @@ check_programs = \
 	%D%/api/test_objuse \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
+	%D%/life/test_signals \
 	%D%/life/test_torture \
 	%D%/misuse/test_conf \
 	%D%/misuse/test_extended \

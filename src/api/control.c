@@ -55,6 +55,7 @@ void sla_thread_idle(void) SLA_NOEXCEPT
     int saved = errno;
     slai_fork_watch();
     give_up_own();
+    slai_misuse_due();
     errno = saved;
 }
 
@@ -74,6 +75,7 @@ int slai_trim(size_t keep)
     purged += slai_heaps_give_back(true);
     (void)slai_objcaches_reap(0, NULL); /* its pages are purged below */
     purged += slai_purge(SLAI_PURGE_ALL, keep);
+    slai_misuse_due();
     errno = saved;
     return purged > 0;
 }

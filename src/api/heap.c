@@ -50,6 +50,7 @@ void *slai_heap_block(struct sla_heap *heap, unsigned class)
     } else {
         errno = ENOMEM;
     }
+    slai_misuse_due();
     return block;
 }
 

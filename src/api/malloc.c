@@ -101,6 +101,7 @@ static void leave(const struct slai_tcache *tc)
 {
     if (SLA_UNLIKELY(tc != slai_tcache))
         slai_shared_unlock();
+    slai_misuse_due();
 }
 
 static void *pop(struct slai_tcache *tc, unsigned class)
@@ -200,19 +201,21 @@ void slai_free_class(unsigned class, void *p, const char *call)
 {
     struct slai_tcache *tc = enter();
     struct slai_stack *stack;
+    bool twice;
     if (tc == NULL)
         return; /* no memory for even a first cache: the block is lost, not the program */
     stack = slai_stack_at(tc, class);
-    if (stack->top != NULL && *stack->top == p) {
-        slai_misuse(call, p, "block already free", slai_class_size(class));
-    } else if (stack->top == stack->limit && !slai_stack_overflow(tc, class)) {
+    twice = stack->top != NULL && *stack->top == p;
+    if (!twice && stack->top == stack->limit && !slai_stack_overflow(tc, class)) {
         slai_stack_bypass(tc, class, p);
-    } else {
+    } else if (!twice) {
         stack = slai_stack_at(tc, class); /* its table may be new */
         stack->top[1] = p;
         slai_set_release(&stack->top, stack->top + 1);
     }
     leave(tc);
+    if (SLA_UNLIKELY(twice))
+        slai_misuse(call, p, "block already free", slai_class_size(class));
 }
 
 void slai_free_as(void *p, const char *call)
@@ -232,6 +235,7 @@ void slai_free_as(void *p, const char *call)
         slai_objcache_put(class, p, call);
     else
         slai_heap_spare(slai_heap_of(slai_large_give(p, call)));
+    slai_misuse_due();
     errno = saved;
 }
 

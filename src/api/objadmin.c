@@ -246,6 +246,7 @@ int sla_cache_destroy(sla_cache_t *cache) SLA_NOEXCEPT
     set_alive(cache, false);
     await_visitors(cache);
     slai_threads_close(cache->class);
+    slai_misuse_due();
     live = slai_depot_used(cache->class);
     if (live > 0) {
         set_alive(cache, true);
@@ -279,6 +280,7 @@ size_t sla_cache_reap(sla_cache_t *cache) SLA_NOEXCEPT
         slai_shared_unlock();
     }
     slai_threads_park_others();
+    slai_misuse_due();
     bytes = slai_objcache_reap(cache, 0, SIZE_MAX, true);
     after = slai_load_relaxed(used);
     errno = saved;
@@ -415,6 +417,7 @@ int sla_cache_iterate(sla_cache_t *cache, int (*visit)(void *object, void *arg),
     int stop = 0;
     slai_arrive();
     slai_threads_close(cache->class); /* what is in stacks is not allocated */
+    slai_misuse_due();
     while (stop == 0 && next_view(&cursor, cache->class, &v))
         stop = visit_slab(&v, visit, arg);
     return stop;

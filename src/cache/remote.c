@@ -34,7 +34,7 @@ void slai_remote_free(struct slai_span *s, void *const *blocks, uint32_t n)
         uint32_t i = k < n ? slai_slab_index(s, blocks[k]) : SLAI_NO_INDEX;
         uint64_t bit = (uint64_t)1 << i % SLAI_WORD_BITS;
         if (k < n && i == SLAI_NO_INDEX) {
-            slai_misuse("free", blocks[k], "not the start of a block", s->size);
+            slai_misuse_later(blocks[k], "not the start of a block", s->size);
             continue;
         }
         if (mask != 0 && (k == n || i / SLAI_WORD_BITS != word)) {
@@ -42,7 +42,7 @@ void slai_remote_free(struct slai_span *s, void *const *blocks, uint32_t n)
             uint64_t was = slai_or_release(&remote[word], mask);
             if (SLA_UNLIKELY((was & mask) != 0)) {
                 uint32_t twice = word * SLAI_WORD_BITS + slai_low_bit(was & mask);
-                slai_misuse("free", s->start + (size_t)twice * s->size, "block already free", s->size);
+                slai_misuse_later(s->start + (size_t)twice * s->size, "block already free", s->size);
             }
             count += slai_popcount(mask & ~was);
             mask = 0;
@@ -50,7 +50,7 @@ void slai_remote_free(struct slai_span *s, void *const *blocks, uint32_t n)
         if (k == n)
             break;
         if (SLA_UNLIKELY((mask & bit) != 0))
-            slai_misuse("free", blocks[k], "block already free", s->size);
+            slai_misuse_later(blocks[k], "block already free", s->size);
         word = i / SLAI_WORD_BITS;
         mask |= bit;
     }

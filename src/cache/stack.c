@@ -293,7 +293,7 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
         struct slai_span *s = slai_slab_of(blocks[i]);
         if (SLA_UNLIKELY(slai_kind(s) != SLAI_KIND_SLAB || s->class != class)) {
             /* The slab is gone, so the block had come back to it before. */
-            slai_misuse("free", blocks[i++], "block already free", slai_class_size(class));
+            slai_misuse_later(blocks[i++], "block already free", slai_class_size(class));
         } else if (SLA_LIKELY(slai_load_relaxed(&s->owner) == tc)) {
             i += slai_slab_put_run(s, blocks + i, n - i);
             settle(tc, s);

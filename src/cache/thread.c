@@ -367,6 +367,7 @@ static void thread_end(void *value)
     slai_cache_none();
     slai_heaps_leave(value);
     slai_cache_retire(value);
+    slai_misuse_due();
 }
 
 void slai_threads_init(void (*watch)(void))

@@ -115,7 +115,7 @@ extern struct slai_no_cache slai_dead SLA_HIDDEN;   /* its end hook has run; fil
 extern struct slai_objects slai_no_objects SLA_HIDDEN; /* never written */
 
 /* The calling thread's cache, its home, and the one malloc takes from: the same, but for a thread whose current heap is
-   not the default one. The library's only thread-local variables. */
+   not the default one. The hot paths' only thread-local variables. */
 extern SLA_TLS struct slai_tcache *slai_tcache SLA_HIDDEN;
 extern SLA_TLS struct slai_tcache *slai_current SLA_HIDDEN;
 

@@ -1,6 +1,7 @@
 #include "heap/misuse.h"
 
 #include "heap/region.h"
+#include "os/lock.h"
 #include "util/conf.h"
 
 #include <stdlib.h>
@@ -17,8 +18,10 @@ void slai_misuse_begin(struct slai_line *l, const char *call, const void *p)
 void slai_misuse_end(struct slai_line *l)
 {
     slai_line_end(l);
-    if (slai_option(abort) != 0)
-        abort();
+    if (slai_option(abort) == 0)
+        return;
+    slai_assert(!slai_lock_any());
+    abort();
 }
 
 void slai_misuse(const char *call, const void *p, const char *what, size_t size)
@@ -32,6 +35,23 @@ void slai_misuse(const char *call, const void *p, const char *what, size_t size)
         slai_line_text(&l, ")");
     }
     slai_misuse_end(&l);
+}
+
+SLA_TLS struct slai_blame slai_blame;
+
+void slai_misuse_later(const void *p, const char *what, size_t size)
+{
+    if (slai_option(abort) == 0)
+        slai_misuse("free", p, what, size);
+    else if (slai_blame.what == NULL)
+        slai_blame = (struct slai_blame){p, what, size};
+}
+
+void slai_misuse_now(void)
+{
+    struct slai_blame blame = slai_blame;
+    slai_blame.what = NULL;
+    slai_misuse("free", blame.p, blame.what, blame.size);
 }
 
 void slai_misuse_sized(const char *call, const void *p, const char *what, size_t asked, size_t have)

@@ -160,7 +160,7 @@ uint32_t slai_slab_take(struct slai_span *s, void **end, uint32_t n)
 void slai_slab_refuse(const struct slai_span *s, const void *p)
 {
     bool none = slai_slab_index(s, p) == SLAI_NO_INDEX;
-    slai_misuse("free", p, none ? "not the start of a block" : "block already free", s->size);
+    slai_misuse_later(p, none ? "not the start of a block" : "block already free", s->size);
 }
 
 /* Two frees of one block met: one of them was a mistake. */
@@ -168,7 +168,7 @@ static void report_twice(const struct slai_span *s, unsigned word, uint64_t bits
 {
     for (; bits != 0; bits &= bits - 1) {
         size_t i = (size_t)word * SLAI_WORD_BITS + slai_low_bit(bits);
-        slai_misuse("free", s->start + i * s->size, "block already free", s->size);
+        slai_misuse_later(s->start + i * s->size, "block already free", s->size);
     }
 }
 

@@ -130,3 +130,5 @@ bool slai_lock_stops_fork(void)
             return true;
     return false;
 }
+
+bool slai_lock_any(void) { return SLA_DEBUG >= 2 && held.count > 0 && !slai_in_fork(); }

@@ -50,6 +50,7 @@ SLA_COLD void slai_unlock_wake(struct slai_lock *l);
 void slai_lock_note(const struct slai_lock *l);   /* about to take: check the order, remember */
 void slai_lock_forget(const struct slai_lock *l); /* released */
 bool slai_lock_held(const struct slai_lock *l);   /* by this thread; true without SLA_DEBUG >= 2 */
+bool slai_lock_any(void); /* does this thread hold any? false without SLA_DEBUG >= 2 */
 bool slai_lock_stops_fork(void); /* does this thread, perhaps, hold a lock that a fork waits for? SLA_DEBUG >= 2 */
 
 SLA_INLINE void slai_lock(struct slai_lock *l)

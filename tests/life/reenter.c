@@ -122,7 +122,8 @@ int pthread_setspecific(pthread_key_t key, const void *value)
 int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *object);
 int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *object)
 {
-    return CALL(ATFORK, int (*)(void (*)(void), void (*)(void), void (*)(void), void *))(before, parent, child, object);
+    typedef int function(void (*)(void), void (*)(void), void (*)(void), void *);
+    return CALL(ATFORK, function *)(before, parent, child, object);
 }
 
 char *getenv(const char *name) { return CALL(GETENV, char *(*)(const char *))(name); }
@@ -139,7 +140,11 @@ int open(const char *path, int flags, ...)
 
 void *dlsym(void *handle, const char *name) { return CALL(DLSYM, void *(*)(void *, const char *))(handle, name); }
 long sysconf(int name) { return CALL(SYSCONF, long (*)(int))(name); }
-int clock_gettime(clockid_t id, struct timespec *t) { return CALL(CLOCK, int (*)(clockid_t, struct timespec *))(id, t); }
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    return CALL(CLOCK, int (*)(clockid_t, struct timespec *))(id, t);
+}
+
 int getrlimit(__rlimit_resource_t what, struct rlimit *r)
 {
     return CALL(RLIMIT, int (*)(__rlimit_resource_t, struct rlimit *))(what, r);

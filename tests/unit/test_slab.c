@@ -190,7 +190,8 @@ static void put_twice(void *arg)
     struct slai_span *s = arg;
     (void)slai_slab_put(s, taken[0]);
     support_mail[0] = 1;
-    (void)slai_slab_put(s, taken[0]);
+    (void)slai_slab_put(s, taken[0]); /* as if under a lock: noted */
+    slai_misuse_due();
     support_mail[0] = 2;
 }
 
