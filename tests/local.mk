@@ -69,6 +69,7 @@ check_programs = \
 	%D%/threads/test_heappages \
 	%D%/threads/test_objcache \
 	%D%/threads/test_objends \
+	%D%/threads/test_order \
 	%D%/threads/test_remote \
 	%D%/threads/test_stress \
 	%D%/unit/test_batch \
