@@ -119,6 +119,18 @@ START_TEST(memalign_rounds_the_alignment_up)
 }
 END_TEST
 
+START_TEST(posix_memalign_wants_a_pointers_alignment)
+{
+    static const size_t bad[] = {0, 1, 2, 4, 12, 24};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        void *out = &out, *before = out;
+        if (bad[i] != sizeof(void *))
+            ck_assert_int_eq(sla_posix_memalign(&out, support_size(bad[i]), 64), EINVAL);
+        ck_assert_ptr_eq(out, before);
+    }
+}
+END_TEST
+
 START_TEST(memalign_cannot_round_beyond_the_top)
 {
     static const size_t beyond[] = {SIZE_MAX, SIZE_MAX - 1, BEYOND(63) + 1};
@@ -175,6 +187,7 @@ int main(void)
     tcase_add_loop_test(tc, realloc_of_aligned_keeps_contents, 0, 22);
     tcase_add_loop_test(tc, mixed_alignments_do_not_overlap, 0, 4);
     tcase_add_test(tc, memalign_rounds_the_alignment_up);
+    tcase_add_test(tc, posix_memalign_wants_a_pointers_alignment);
     tcase_add_test(tc, memalign_cannot_round_beyond_the_top);
     tcase_add_test(tc, alignment_and_size_together_too_big);
     tcase_add_test(tc, slack_of_large_alignments_is_reusable);

@@ -82,6 +82,7 @@ static const struct product overflowing[] = {{SIZE_MAX, 2},
                                              {BEYOND(63), 2},
                                              {SIZE_MAX / 16 + 1, 16},
                                              {SIZE_MAX / 48 + 1, 48},
+                                             {SIZE_MAX / 8 + 3, 8}, /* wraps to more than either */
                                              {(size_t)PTRDIFF_MAX / 2 + 1, 2},
                                              {(size_t)1 << (SIZE_BITS - 16), 1 << 15},
                                              {3, (size_t)PTRDIFF_MAX},

@@ -54,6 +54,10 @@ START_TEST(limit_is_exact)
     sla_heap_pop();
     ck_assert_int_eq(sla_heap_set_limit(heap, 0, 0, NULL, NULL), 0);
     ck_assert_ptr_nonnull(sla_heap_malloc(heap, size));
+    sla_free(sla_heap_malloc(heap, 40 * SLAB));
+    ck_assert_uint_ge(figures(heap).peak, 60 * SLAB);
+    ck_assert_ptr_nonnull(sla_heap_malloc(heap, 2 * SLAB));
+    ck_assert_uint_ge(figures(heap).peak, 60 * SLAB); /* the highest, not the latest */
     sla_heap_destroy(heap);
     sla_heap_destroy(free_one);
 }
@@ -192,10 +196,25 @@ START_TEST(pressure_within_pressure)
 }
 END_TEST
 
+/* What a heap was told does not pass to one that is made in its place. */
+START_TEST(limits_end_with_the_heap)
+{
+    for (int i = 0; i < 3; i++) {
+        sla_heap_t *heap = sla_heap_create("one after the other");
+        ck_assert_uint_eq(figures(heap).limit, 0);
+        ck_assert_ptr_nonnull(sla_heap_malloc(heap, 8 * SLAB));
+        ck_assert_int_eq(sla_heap_set_limit(heap, SLAB, 9 * SLAB, NULL, NULL), 0);
+        ck_assert_ptr_null(sla_heap_malloc(heap, 8 * SLAB));
+        sla_heap_destroy(heap);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap limits");
     TCase *tc = tcase_create("limits");
+    tcase_add_test(tc, limits_end_with_the_heap);
     tcase_add_test(tc, limit_is_exact);
     tcase_add_test(tc, limit_of_large_blocks);
     tcase_add_test(tc, limit_finds_what_is_free);

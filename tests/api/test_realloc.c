@@ -181,6 +181,8 @@ END_TEST
 
 START_TEST(zero_size_frees)
 {
+    sla_stats_t before, after;
+    ck_assert_int_eq(sla_stats_get(&before, sizeof(before)), 0);
     errno = SENTINEL_ERRNO;
     for (int round = 0; round < 20000; round++) {
         void *block = sla_malloc(40000);
@@ -192,6 +194,8 @@ START_TEST(zero_size_frees)
         ck_assert_ptr_null(sla_reallocarray(block, 8, support_size(0)));
     }
     ck_assert_int_eq(errno, SENTINEL_ERRNO);
+    ck_assert_int_eq(sla_stats_get(&after, sizeof(after)), 0);
+    ck_assert_uint_eq(after.live, before.live);
     if (SUPPORT_MEMORY_IS_PLAIN)
         ck_assert_uint_lt(support_rss_kib(), 200 * KIB);
 }

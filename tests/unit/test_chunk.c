@@ -90,6 +90,9 @@ START_TEST(chunks_do_not_overlap)
     ck_assert(!slai_chunk_add(&other->account, slai_regions[0].base + 64 * UNIT, UNIT, false));
     ck_assert(slai_chunk_add(&other->account, a.start + 4 * UNIT, UNIT, false));
     ck_assert(!slai_chunk_add(&other->account, a.start + 3 * UNIT, UNIT, false));
+    ck_assert(slai_chunk_add(&other->account, a.start + 8 * UNIT, UNIT, false));
+    ck_assert(!slai_chunk_add(&other->account, a.start + 7 * UNIT, 2 * UNIT, false));
+    ck_assert_ptr_eq(slai_chunk_remove(&other->account, SLAI_CHUNKS_SPARE, &size), a.start + 8 * UNIT);
     unit_sound();
     ck_assert_ptr_null(slai_chunk_remove(&heap->account, SLAI_CHUNKS_EMPTY, &size));
     ck_assert_ptr_null(slai_chunk_remove(&other->account, SLAI_CHUNKS_SPARE, &size));

@@ -394,6 +394,15 @@ static void still_there(void *arg)
     heap_is_sound(NULL);
 }
 
+/* The plain library's are there before the first thread is. */
+static int watched_at_the_start;
+
+START_TEST(handlers_in_time)
+{
+    ck_assert_int_eq(watched_at_the_start, 1);
+}
+END_TEST
+
 START_TEST(alone)
 {
     struct support_child child;
@@ -408,10 +417,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("forkrepair");
+    watched_at_the_start = slai_fork_watched;
     TCase *tc = unit_case(suite, "forkrepair");
     tcase_add_loop_test(tc, parked_threads, 0, (int)ARRAY_LEN(children));
     tcase_add_loop_test(tc, at_any_instant, 0, (int)ARRAY_LEN(instants));
     tcase_add_loop_test(tc, running_threads, 0, 2);
+    tcase_add_test(tc, handlers_in_time);
     tcase_add_test(tc, alone);
     return support_main(suite);
 }

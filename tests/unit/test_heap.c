@@ -94,6 +94,24 @@ START_TEST(numbers_are_used_again)
 }
 END_TEST
 
+/* However wide the thread's table of heaps becomes, it has one cache of each. */
+START_TEST(one_cache_a_heap)
+{
+    sla_heap_t *heaps[40];
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < ARRAY_LEN(heaps); i++) {
+            if (round == 0)
+                ck_assert_ptr_nonnull(heaps[i] = sla_heap_create("one"));
+            ck_assert_ptr_nonnull(sla_heap_malloc(heaps[i], 100));
+            ck_assert_ptr_eq(heaps[i]->caches.first, heaps[i]->caches.last);
+            ck_assert_ptr_eq(heaps[i]->caches.first, &slai_heap_cache(heaps[i])->heap_link);
+        }
+    for (size_t i = 0; i < ARRAY_LEN(heaps); i++)
+        sla_heap_destroy(heaps[i]);
+    unit_sound();
+}
+END_TEST
+
 /* A stranger's frees of the heap: the first few go to the slabs, then it gets a cache. */
 static void *stranger(void *arg)
 {
@@ -276,6 +294,7 @@ int main(void)
     tcase_add_test(tc, what_is_charged_is_there);
     tcase_add_test(tc, slabs_are_not_in_the_class_map);
     tcase_add_test(tc, numbers_are_used_again);
+    tcase_add_test(tc, one_cache_a_heap);
     tcase_add_test(tc, strangers_get_a_cache_late);
     tcase_add_test(tc, threads_without_a_cache);
     tcase_add_test(tc, pressure_at_full_depth);

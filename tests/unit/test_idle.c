@@ -289,6 +289,21 @@ START_TEST(polled)
 }
 END_TEST
 
+/* The slab that the next look is to begin with may be gone by then. */
+START_TEST(look_begins_anew)
+{
+    struct slai_tcache *tc = slai_cache_get();
+    void *block;
+    unit_tidy();
+    tc->look = slab_with(&block, 1);
+    tc->look_class = CLASS;
+    sla_free(block);
+    slai_cache_flush(tc);
+    ck_assert_ptr_null(tc->look);
+    unit_sound();
+}
+END_TEST
+
 /* --- other threads' --- */
 
 static void *end_with_most_free(void *unused)
@@ -431,6 +446,7 @@ int main(void)
     tcase_add_loop_test(tc, trim_and_idle, 0, 2);
     tcase_add_test(tc, maintain_waits_its_time);
     tcase_add_test(tc, polled);
+    tcase_add_test(tc, look_begins_anew);
     tc = unit_case(suite, "others");
     tcase_add_test(tc, depot);
     tcase_add_test(tc, maintain_knows_the_depot);

@@ -195,7 +195,8 @@ static void *use_up(void)
 {
     void *last = NULL, *p;
     for (size_t size = 60000; size >= 64; size /= 2)
-        while ((p = sla_malloc(size)) != NULL) {
+        while (errno = SENTINEL_ERRNO, (p = sla_malloc(size)) != NULL) {
+            UNIT_QUICK(errno == SENTINEL_ERRNO); /* however it was found */
             *(void **)p = last;
             last = p;
         }

@@ -12,6 +12,7 @@
 #include "heap/slab.h"
 #include "os/os.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 /* --- look-ups in the first region --- */
@@ -38,6 +39,23 @@ START_TEST(foreign_addresses)
     }
     sla_free(support_sink);
     ck_assert(slai_os_release(map, SLAI_PAGE));
+}
+END_TEST
+
+/* One page past the window the class map need not even be memory. */
+static void free_past_the_window(void *arg)
+{
+    (void)arg;
+    sla_free((char *)slai_window.base + (slai_window.pages << SLAI_PAGE_SHIFT));
+}
+
+START_TEST(window_has_an_end)
+{
+    struct support_child child;
+    uintptr_t past = (uintptr_t)slai_window.base + (slai_window.pages << SLAI_PAGE_SHIFT);
+    support_run_child(free_past_the_window, NULL, 10, &child);
+    ck_assert_int_eq(child.signal, SIGABRT);
+    ck_assert(support_reported(&child, "free", past, "not a block of this heap"));
 }
 END_TEST
 
@@ -107,6 +125,27 @@ START_TEST(too_many_pages)
     ck_assert_int_eq(errno, ENOMEM);
     ck_assert_uint_eq(slai_region_count, count);
     ck_assert_uint_eq(slai_regions[0].top, before.top);
+}
+END_TEST
+
+/* Where the generous step ahead is refused, the modest one will do: no other region for that. */
+START_TEST(modest_growth)
+{
+    size_t count = slai_region_count;
+    struct slai_region *r = slai_region_last();
+    size_t bytes = (r->committed - r->top + 1) << SLAI_PAGE_SHIFT;
+    unit_tidy();
+    slai_fault.after[SLAI_CALL_COMMIT] = 1;
+    slai_lock(&slai_pageheap.lock);
+    struct slai_span *s = slai_region_extend(bytes >> SLAI_PAGE_SHIFT);
+    slai_unlock(&slai_pageheap.lock);
+    unit_no_faults();
+    ck_assert_ptr_nonnull(s);
+    ck_assert_uint_eq(slai_region_count, count);
+    slai_lock(&slai_pageheap.lock);
+    slai_span_join(s);
+    slai_unlock(&slai_pageheap.lock);
+    unit_sound();
 }
 END_TEST
 
@@ -356,11 +395,13 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("region");
     TCase *tc = unit_case(suite, "region");
     tcase_add_test(tc, foreign_addresses);
+    tcase_add_test(tc, window_has_an_end);
     tcase_add_test(tc, window_is_the_first_region);
     tcase_add_loop_test(tc, slab_pages, 1, SLAI_CLASSES);
     tcase_add_test(tc, large_pages);
     tcase_add_test(tc, no_region_span);
     tcase_add_test(tc, too_many_pages);
+    tcase_add_test(tc, modest_growth);
     tcase_add_loop_test(tc, refused_growth, 1, 9);
     tcase_add_loop_test(tc, fresh_heap, 0, (int)ARRAY_LEN(modes));
     return support_main(suite);

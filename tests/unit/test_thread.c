@@ -326,10 +326,38 @@ static void no_metadata(void)
     in_threads(without_trouble, 2);
 }
 
+static void *first_call(void *arg)
+{
+    slai_init();
+    return arg;
+}
+
+/* All come while somebody else has the lock, so nobody knows that another sets up. */
+static void together(void)
+{
+    pthread_t threads[4];
+    slai_init_lock();
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        CHILD_REQUIRE(pthread_create(&threads[i], NULL, first_call, NULL) == 0);
+    unit_sleep(50);
+    slai_init_unlock();
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+}
+
 static const struct mode {
     const char *name;
     void (*function)(void);
-} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}};
+} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}, {"together", together}};
+
+START_TEST(set_up_once)
+{
+    struct support_child child;
+    support_run_self("together", "SLABALLOC_CONF", "nonsense=1", &child);
+    ck_assert(child.exited && child.status == 0);
+    ck_assert_str_eq(child.errors, "slaballoc: option 'nonsense': unknown; default kept\n");
+}
+END_TEST
 
 START_TEST(refused_at_the_start)
 {
@@ -371,6 +399,16 @@ static void *sleep_and_wake(void *arg)
         UNIT_EXPECT(support_matches(self->blocks[i], HELD_SIZE, i));
         sla_free(self->blocks[i]);
     }
+    return NULL;
+}
+
+static void *doze(void *arg)
+{
+    struct unit_turn *turn = arg;
+    void *p = sla_malloc(HELD_SIZE);
+    unit_pass(turn);
+    unit_await(turn, 2);
+    sla_free(p);
     return NULL;
 }
 
@@ -430,9 +468,14 @@ END_TEST
 
 START_TEST(trim_parks_all_others)
 {
-    pthread_t thread = fall_asleep();
+    pthread_t thread = fall_asleep(), other;
+    struct unit_turn turn = {0};
+    unit_thread(&other, doze, &turn);
+    unit_await(&turn, 1);
     (void)sla_trim(0);
-    ck_assert(sleeper.tc->parked);
+    ck_assert(sleeper.tc->parked); /* and not the latest alone */
+    unit_pass(&turn);
+    unit_join(other);
     ck_assert_ptr_null(owner_of(sleeper.blocks[0]));
     ck_assert(!((struct slai_tcache *)slai_tcache)->parked);
     /* Late frees find the depot; those that were on their way to the inbox are found by the next. */
@@ -446,6 +489,17 @@ START_TEST(trim_parks_all_others)
     }
     unit_sound();
     wake(thread);
+}
+END_TEST
+
+/* A thread that took a slow path since slabs were made is awake. */
+START_TEST(who_works_is_awake)
+{
+    sla_thread_idle();
+    slai_add_relaxed(&slai_slabs_made, 7);
+    ck_assert_uint_ne(slai_tcache->seen, slai_slabs_made);
+    sla_thread_idle();
+    ck_assert_uint_eq(slai_tcache->seen, slai_slabs_made);
 }
 END_TEST
 
@@ -515,8 +569,10 @@ int main(int argc, char **argv)
     tcase_add_test(tc, dead_threads_share_a_cache);
     tcase_add_test(tc, sleepers_lend_their_slabs);
     tcase_add_test(tc, trim_parks_all_others);
+    tcase_add_test(tc, who_works_is_awake);
     tcase_add_test(tc, sleepers_help_in_need);
     tcase_add_test(tc, threshold_grows_with_the_threads);
-    tcase_add_loop_test(tc, refused_at_the_start, 0, (int)ARRAY_LEN(modes));
+    tcase_add_test(tc, set_up_once);
+    tcase_add_loop_test(tc, refused_at_the_start, 0, 2);
     return support_main(suite);
 }
