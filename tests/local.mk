@@ -54,7 +54,9 @@ check_programs = \
 	%D%/api/test_objuse \
 	%D%/api/test_realloc \
 	%D%/api/test_sizes \
+	%D%/life/test_fork \
 	%D%/life/test_signals \
+	%D%/life/test_threads \
 	%D%/life/test_torture \
 	%D%/misuse/test_conf \
 	%D%/misuse/test_extended \

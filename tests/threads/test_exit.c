@@ -376,10 +376,12 @@ static int race_to_start(void)
 START_TEST(threads_race_for_the_first_call)
 {
     struct support_child child;
-    for (size_t i = 0; i < support_scaled(40); i++) {
+    size_t all = support_plan(60, 10000, 1000);
+    for (size_t i = 0; i < all; i++) {
         support_run_self("race", NULL, NULL, &child);
         check_child(&child);
     }
+    support_ran("16 threads race for a process's first call: %zu processes", all);
 }
 END_TEST
 
@@ -401,7 +403,7 @@ int main(int argc, char **argv)
         return run_mode(argv[1]);
     Suite *suite = suite_create("threads/exit");
     TCase *tc = tcase_create("exit");
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, support_long() ? 900 : 120);
     tcase_add_test(tc, destructors_after_ours);
     tcase_add_test(tc, destructors_before_ours);
     tcase_add_test(tc, destructors_are_the_only_use);
