@@ -69,6 +69,7 @@ check_programs = \
 	%D%/threads/test_fork \
 	%D%/threads/test_heap \
 	%D%/threads/test_heappages \
+	%D%/threads/test_mix \
 	%D%/threads/test_objcache \
 	%D%/threads/test_objends \
 	%D%/threads/test_order \

@@ -4,13 +4,14 @@
 # SPDX-License-Identifier: MIT
 
 # Shell tests that 'make check' leaves out, because of their time or their tools.
-rig_tests =
+rig_tests = %D%/rig/coverage.sh %D%/rig/tsan.sh
 # What those read besides themselves.
-rig_files =
+rig_files = %D%/rig/build.sh
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
 soak_tests = \
 	%D%/life/test_torture \
 	%D%/threads/test_stress \
+	%D%/threads/test_mix \
 	%D%/threads/test_churn \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
