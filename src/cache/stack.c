@@ -245,11 +245,10 @@ void *slai_stack_refill(struct slai_tcache *tc, unsigned class)
 {
     int saved = errno;
     void *block = refill_locked(tc, class);
-    if (SLA_UNLIKELY(look_around(tc, block == NULL))) {
+    if (SLA_UNLIKELY(look_around(tc, block == NULL)))
         block = refill_locked(tc, class);
-        if (block != NULL)
-            errno = saved;
-    }
+    if (SLA_LIKELY(block != NULL))
+        errno = saved; /* whatever was refused on the way, a slab to lend for instance */
     return block;
 }
 
@@ -271,11 +270,10 @@ uint32_t slai_stack_draw(struct slai_tcache *tc, unsigned class, void **out, uin
 {
     int saved = errno;
     uint32_t n = draw_locked(tc, class, out, most);
-    if (SLA_UNLIKELY(look_around(tc, n == 0))) {
+    if (SLA_UNLIKELY(look_around(tc, n == 0)))
         n = draw_locked(tc, class, out, most);
-        if (n > 0)
-            errno = saved;
-    }
+    if (SLA_LIKELY(n > 0))
+        errno = saved;
     return n;
 }
 

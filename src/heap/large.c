@@ -161,6 +161,7 @@ void *slai_large_move(void *p, size_t size, bool *zero)
     to = slai_pages_take(pages_of(size), 1, SLAI_KIND_LARGE);
     if (to == NULL) {
         slai_account_give(a, bytes_of(pages_of(size)));
+        errno = saved;
         return NULL;
     }
     enlist(a, to);
