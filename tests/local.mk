@@ -133,6 +133,7 @@ structure_tests = \
 	%D%/structure/lists.sh \
 	%D%/structure/manpages.sh \
 	%D%/structure/mutants.sh \
+	%D%/structure/sites.sh \
 	%D%/structure/selftest.sh \
 	%D%/structure/sizes.sh \
 	%D%/structure/version.sh

@@ -11,6 +11,7 @@
 #include "util/panic.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -21,6 +22,8 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* Linux 5.7; the C library's headers may be older */
 #endif
+#define ANEW (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
+#define MOVING (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)
 
 /* The kernel's interface, whose headers musl's compiler does not look at. */
 #define FUTEX_WAIT_PRIVATE 128
@@ -30,9 +33,15 @@
 #endif
 
 /* Not sysconf(), whose tables touch pages of libc that small programs do not need. */
-size_t slai_os_page_asked(void) { return getauxval(AT_PAGESZ); }
+size_t slai_os_page_asked(void) { return SLAI_CALL(PAGE, NULL, 0, 0, getauxval(AT_PAGESZ)); }
 
-size_t slai_os_thread(void) { return (size_t)syscall(SYS_gettid); }
+size_t slai_os_thread(void)
+{
+    int saved = errno;
+    long id = SLAI_CALL(THREAD, NULL, 0, -1, syscall(SYS_gettid));
+    errno = saved;
+    return (size_t)id;
+}
 
 /*
  * Some emulators and sandboxes accept MADV_DONTNEED and do nothing, so the
@@ -45,7 +54,7 @@ static bool purge_works(void *p)
     if (SLA_UNLIKELY(v == 0)) {
         volatile unsigned char *byte = p;
         *byte = 1;
-        if (madvise(p, slai_os_page(), MADV_DONTNEED) != 0)
+        if (SLAI_CALL(PROBE, p, slai_os_page(), slai_fault_word(), madvise(p, slai_os_page(), MADV_DONTNEED)) != 0)
             return true; /* this range's own trouble (locked, say): the real call will report it */
         v = *byte == 0 ? 1 : 2;
         slai_set_relaxed(&verdict, v);
@@ -53,11 +62,18 @@ static bool purge_works(void *p)
     return v == 1;
 }
 
+void slai_os_drop(void *p, size_t size)
+{
+    int saved = errno;
+    (void)SLAI_CALL(DROP, p, size, -1, madvise(p, size, MADV_DONTNEED));
+    errno = saved;
+}
+
 bool slai_os_purge(void *p, size_t size)
 {
     slai_assert((((uintptr_t)p | size) & (slai_os_page() - 1)) == 0);
     bool zeroes = purge_works(p);
-    if (!slai_fault_hit(SLAI_CALL_PURGE, size) && madvise(p, size, MADV_DONTNEED) == 0)
+    if (SLAI_CALL(PURGE, p, size, slai_fault_word(), madvise(p, size, MADV_DONTNEED)) == 0)
         return zeroes;
     slai_os_failed("madvise", size);
     return false;
@@ -72,15 +88,15 @@ SLA_COLD bool slai_os_move(void *from, void *to, size_t size)
 {
     static bool unsupported; /* before Linux 5.7 */
     size_t n;
-    if (slai_fault_hit(SLAI_CALL_MOVE, size) || slai_load_relaxed(&unsupported))
+    if (SLAI_CALL(MOVE, from, size, true, slai_load_relaxed(&unsupported)))
         return false;
     for (size_t done = 0; done < size; done += n) {
         char *source = (char *)from + done, *target = (char *)to + done;
         n = size - done < MOVE_PIECE ? size - done : MOVE_PIECE;
-        if (mremap(source, n, n, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, target) != MAP_FAILED)
+        if (SLAI_CALL(PIECE, target, n, MAP_FAILED, mremap(source, n, n, MOVING, target)) != MAP_FAILED)
             continue;
         unsigned err = (unsigned)errno;
-        if (mmap(target, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        if (SLAI_CALL(REMAP, target, n, MAP_FAILED, mmap(target, n, PROT_READ | PROT_WRITE, ANEW, -1, 0)) == MAP_FAILED)
             slai_panic("mremap failed and its target cannot be mapped again");
         if (done == 0 && err == EINVAL) {
             slai_set_relaxed(&unsupported, true);
@@ -94,22 +110,25 @@ SLA_COLD bool slai_os_move(void *from, void *to, size_t size)
 SLA_COLD void slai_os_huge_pages(void *p, size_t size, bool wanted)
 {
     int saved = errno;
-    (void)madvise(p, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); /* a hint: kernels without it say EINVAL */
+    /* A hint: kernels without it say EINVAL. */
+    (void)SLAI_CALL(HUGE, p, size, -1, madvise(p, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
     errno = saved;
 }
 
-bool slai_os_privileged(void) { return getauxval(AT_SECURE) != 0; }
+bool slai_os_privileged(void) { return SLAI_CALL(SECURE, NULL, 0, 1, getauxval(AT_SECURE)) != 0; }
 
 void slai_os_wait(uint32_t *word, uint32_t value)
 {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    if (SLAI_CALL(WAIT, word, 0, -1, syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0)) != 0 &&
+        errno != EAGAIN && errno != EINTR)
+        (void)SLAI_CALL(YIELD, word, 0, -1, sched_yield()); /* a sandbox without futexes: at least let others run */
     errno = saved;
 }
 
 void slai_os_wake(uint32_t *word)
 {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    (void)SLAI_CALL(WAKE, word, 0, -1, syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
     errno = saved;
 }

@@ -15,6 +15,8 @@
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
 #endif
+#define USABLE (PROT_READ | PROT_WRITE)
+#define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static const char *error_text(int err)
 {
@@ -63,7 +65,8 @@ void slai_os_tell(const char *what, size_t size)
 
 void slai_os_keep_stderr(void)
 {
-    int saved = errno, fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100); /* out of the way of low numbers */
+    int saved = errno; /* 100: out of the way of low numbers */
+    int fd = SLAI_CALL(STDERR, NULL, 0, -1, fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100));
     if (fd >= 0)
         slai_line_spare = fd;
     errno = saved; /* refused: nothing to keep */
@@ -88,27 +91,61 @@ static bool whole_pages(const void *p, size_t size)
     return size != 0 && (((uintptr_t)p | size) & (slai_os_page() - 1)) == 0;
 }
 
-/* A test may want pages bigger than the machine's: then what lies before and behind is given back. */
-static void *cut(char *p, size_t size, size_t slack)
+/*
+ * What the system would not take back, because that would have split a mapping and there were too many, say.  Nobody
+ * uses it any more, so it is offered again whenever address space is taken or given.
+ */
+#define LEFT_MOST 16
+#define IN_HAND SIZE_MAX /* somebody is about to write the entry */
+static struct {
+    void *p;
+    size_t size; /* 0: none */
+} left[LEFT_MOST];
+static uint32_t left_count;
+
+static SLA_COLD void leave(void *p, size_t size)
 {
-    size_t head = (size_t)-(uintptr_t)p & slack;
-    if (head > 0)
-        munmap(p, head);
-    if (slack > head)
-        munmap(p + head + size, slack - head);
-    return p + head;
+    for (size_t i = 0; i < LEFT_MOST; i++) {
+        size_t none = 0;
+        if (!slai_cas_acquire(&left[i].size, &none, IN_HAND))
+            continue;
+        left[i].p = p;
+        slai_set_release(&left[i].size, size);
+        slai_add_relaxed(&left_count, 1);
+        return;
+    }
+}
+
+static SLA_COLD void offer_again(void)
+{
+    int saved = errno;
+    for (size_t i = 0; i < LEFT_MOST; i++) {
+        size_t size = slai_load_relaxed(&left[i].size);
+        if (size == 0 || size == IN_HAND || !slai_cas_acquire(&left[i].size, &size, IN_HAND))
+            continue;
+        if (SLAI_CALL(AGAIN, left[i].p, size, -1, munmap(left[i].p, size)) == 0) {
+            slai_fault_mapped(0, size);
+            slai_add_relaxed(&left_count, (uint32_t)-1);
+            size = 0;
+        }
+        slai_set_release(&left[i].size, size);
+    }
+    errno = saved;
 }
 
 void *slai_os_reserve(size_t size)
 {
-    size_t slack = SLA_TESTING ? slai_os_page() - slai_os_page_asked() : 0;
-    void *p = MAP_FAILED;
+    size_t slack = SLA_TESTING ? slai_fault_slack() : 0;
+    void *p;
     slai_assert(whole_pages(NULL, size));
-    if (!slai_fault_hit(SLAI_CALL_RESERVE, size))
-        /* Not NORESERVE: nothing is charged for PROT_NONE, and commits that the machine cannot hold are refused. */
-        p = mmap(NULL, size + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p != MAP_FAILED)
-        return SLA_TESTING ? cut(p, size, slack) : p;
+    if (SLA_UNLIKELY(slai_load_relaxed(&left_count) != 0))
+        offer_again();
+    /* Not NORESERVE: nothing is charged for PROT_NONE, and commits that the machine cannot hold are refused. */
+    p = SLAI_CALL(RESERVE, NULL, size, MAP_FAILED, mmap(NULL, size + slack, PROT_NONE, OURS, -1, 0));
+    if (p != MAP_FAILED) {
+        slai_fault_mapped(size, 0);
+        return SLA_TESTING ? slai_fault_cut(p, size, slack) : p;
+    }
     slai_os_failed("mmap", size);
     return NULL;
 }
@@ -116,37 +153,54 @@ void *slai_os_reserve(size_t size)
 bool slai_os_release(void *p, size_t size)
 {
     slai_assert(whole_pages(p, size));
-    if (!slai_fault_hit(SLAI_CALL_RELEASE, size) && munmap(p, size) == 0)
+    if (SLA_UNLIKELY(slai_load_relaxed(&left_count) != 0))
+        offer_again();
+    if (SLAI_CALL(RELEASE, p, size, -1, munmap(p, size)) == 0) {
+        slai_fault_mapped(0, size);
         return true;
+    }
     slai_os_failed("munmap", size);
+    slai_os_drop(p, size);
+    leave(p, size);
     return false;
 }
 
 bool slai_os_commit(void *p, size_t size)
 {
     slai_assert(whole_pages(p, size));
-    if (!slai_fault_hit(SLAI_CALL_COMMIT, size) && mprotect(p, size, PROT_READ | PROT_WRITE) == 0)
+    if (SLAI_CALL(COMMIT, p, size, -1, mprotect(p, size, USABLE)) == 0)
         return true;
     slai_os_failed("mprotect", size);
     return false;
 }
 
+/* The kernel may unmap what was there before it finds that it has nothing to put in its place. */
+static SLA_COLD void mend(void *p, size_t size)
+{
+    int saved = errno;
+    if (SLAI_CALL(INTACT, p, size, -1, mprotect(p, size, USABLE)) != 0 &&
+        SLAI_CALL(MEND, p, size, MAP_FAILED, mmap(p, size, USABLE, OURS | MAP_FIXED, -1, 0)) == MAP_FAILED)
+        slai_panic("a mapping was lost as it was renewed");
+    errno = saved;
+}
+
 bool slai_os_renew(void *p, size_t size)
 {
     slai_assert(whole_pages(p, size));
-    if (!slai_fault_hit(SLAI_CALL_PURGE, size) &&
-        mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+    if (SLAI_CALL(RENEW, p, size, MAP_FAILED, mmap(p, size, USABLE, OURS | MAP_FIXED, -1, 0)) != MAP_FAILED)
         return true;
     slai_os_failed("mmap", size);
+    mend(p, size);
     return false;
 }
 
 size_t slai_os_address_limit(void)
 {
-    struct rlimit r;
-    if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur == RLIM_INFINITY || r.rlim_cur > SIZE_MAX)
-        return SIZE_MAX;
-    return (size_t)r.rlim_cur;
+    struct rlimit r = {RLIM_INFINITY, RLIM_INFINITY};
+    int saved = errno;
+    (void)SLAI_CALL(LIMIT, NULL, 0, -1, getrlimit(RLIMIT_AS, &r));
+    errno = saved;
+    return r.rlim_cur == RLIM_INFINITY || r.rlim_cur > SIZE_MAX ? SIZE_MAX : (size_t)r.rlim_cur;
 }
 
 const char *slai_os_environment(const char *name)
@@ -165,12 +219,15 @@ const char *slai_os_environment(const char *name)
 uint64_t slai_os_clock(void)
 {
     struct timespec t;
+    int saved = errno;
 #ifdef CLOCK_MONOTONIC_COARSE
     clockid_t id = CLOCK_MONOTONIC_COARSE;
 #else
     clockid_t id = CLOCK_MONOTONIC;
 #endif
-    if (clock_gettime(id, &t) != 0)
+    if (SLAI_CALL(CLOCK, NULL, 0, -1, clock_gettime(id, &t)) != 0) {
+        errno = saved;
         return 1; /* time stands still: nothing is ever old enough to purge */
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + 1;
+    }
+    return slai_fault_clock((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + 1);
 }

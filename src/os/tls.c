@@ -14,7 +14,7 @@ static bool make_key(void (*at)(void *value))
 {
     pthread_key_t key;
     uintptr_t before = 0;
-    int err = slai_fault_hit(SLAI_CALL_KEY, 0) ? EAGAIN : pthread_key_create(&key, at);
+    int err = SLAI_CALL(KEY, NULL, 0, errno, pthread_key_create(&key, at));
     if (err != 0) {
         errno = err;
         slai_os_failed("pthread_key_create", 0);
@@ -29,10 +29,12 @@ static bool make_key(void (*at)(void *value))
 
 bool slai_tls_arm(void (*at)(void *value), void *value)
 {
+    pthread_key_t key;
     int err;
     if (SLA_UNLIKELY(slai_load_acquire(&key_plus_1) == 0) && !make_key(at))
         return false;
-    err = pthread_setspecific((pthread_key_t)(slai_load_acquire(&key_plus_1) - 1), value);
+    key = (pthread_key_t)(slai_load_acquire(&key_plus_1) - 1);
+    err = SLAI_CALL(ARM, NULL, 0, errno, pthread_setspecific(key, value));
     if (err == 0)
         return true;
     errno = err;
@@ -42,7 +44,7 @@ bool slai_tls_arm(void (*at)(void *value), void *value)
 
 bool slai_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
-    int err = pthread_atfork(prepare, parent, child);
+    int err = SLAI_CALL(ATFORK, NULL, 0, errno, pthread_atfork(prepare, parent, child));
     if (err == 0)
         return true;
     errno = err;

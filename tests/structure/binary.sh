@@ -6,6 +6,8 @@
 #    calls itself, which compilers achieve by making calloc of malloc and memset
 #  - thread-local storage is at most 64 bytes: it comes out of a small reserve
 #    when the library is loaded late
+#  - no function has more than 1 KiB of stack, for threads with the smallest ones;
+#    but for what a program calls to look at its heap: 3 KiB
 #  - it stays loaded after dlclose (nodelete), binds at once, has no text
 #    relocations and no executable stack, and a soname with the right number
 #
@@ -17,6 +19,26 @@ nm=${NM:-nm} objdump=${OBJDUMP:-objdump} readelf=${READELF:-readelf}
 
 names=$(sed -e 's/#.*//' "$here/libc-symbols.txt" | awk 'NF > 0 { print $1 }' | tr '\n' '|')
 names="(${names}strdup|sla_[a-z_]+)"
+
+# Where the stack pointer moves by a constant: x86 and arm64, as objdump writes them. Negative numbers are epilogues.
+frames() {
+  awk -v short="$1" '
+    function number(hex,    i, n) {
+      for (i = 3; i <= length(hex); i++)
+        n = n * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
+      return n
+    }
+    /^[0-9a-f]+ <.*>:$/ {
+      inside = $2
+      gsub(/[<>:]/, "", inside)
+      most = inside ~ /^(slai_stats_|sla_cache_iterate)/ ? 3072 : 1024
+    }
+    /[ \t]sub[ \t]+\$0x[0-9a-f]+,%[er]sp/ || /[ \t]sub[ \t]+sp, sp, #0x[0-9a-f]+/ {
+      match($0, /0x[0-9a-f]+/)
+      if (RLENGTH < 10 && number(substr($0, RSTART, RLENGTH)) > most)
+        print short ": " inside " takes " number(substr($0, RSTART, RLENGTH)) " bytes of stack, " most " is the limit"
+    }'
+}
 
 look_at() {
   library=$1 short=${1##*/}
@@ -39,6 +61,11 @@ look_at() {
       if (target == start)
         print short ": " inside " calls itself"
     }' | sort -u | faults
+
+  # The debug levels and -O0 take more.
+  case " ${SLABALLOC_CFLAGS:--O2} " in *' -O2 '* | *' -O3 '* | *' -Os '*)
+    [ "${SLABALLOC_DEBUG:-0}" -gt 0 ] || $objdump -d --no-show-raw-insn "$library" | frames "$short" | faults
+  esac
 
   $readelf -lW "$library" > "$work/segments"
   tls=$(awk '$1 == "TLS" { print $6 }' "$work/segments")

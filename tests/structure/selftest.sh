@@ -11,7 +11,7 @@ cc=${CC:-cc}
 CXX=${CXX-c++}
 command -v "${CXX%% *}" > /dev/null 2>&1 || CXX=
 export CXX
-unset top_srcdir top_builddir SLABALLOC_VERSION SLABALLOC_SANITIZER SLABALLOC_DEBUG
+unset top_srcdir top_builddir SLABALLOC_VERSION SLABALLOC_SANITIZER SLABALLOC_DEBUG SLABALLOC_CFLAGS
 count=0 failed=0
 
 good_tree() {
@@ -247,6 +247,23 @@ catches calls '^src/api/malloc.c:4: .*pthread.h. outside os/'
 sed -i 's|^#include <sla.*|#include <unistd.h>|' src/api/malloc.c
 catches calls '^src/api/malloc.c:4: .*unistd.h. outside os/'
 
+# --- sites ---
+with_sites() { # BODY of a function in os/linux.c
+  printf 'enum slai_call {\n    SLAI_CALL_MAP, /* mmap */\n    SLAI_CALLS\n};\n' > src/os/fault.h
+  printf '#include "os/os.h"\nvoid *slai_map(void)\n{\n    %s\n}\n' "$1" > src/os/linux.c
+}
+with_sites 'return SLAI_CALL(MAP, mmap(0));'
+passes sites
+with_sites 'return SLAI_CALL(MAP, mmap(0)); if (munmap(0)) return 0;'
+catches sites '^src/os/linux.c:4: munmap\(\) outside SLAI_CALL'
+with_sites 'return mmap(SLAI_CALL(MAP, 0));'
+catches sites '^src/os/linux.c:4: mmap\(\) outside SLAI_CALL'
+with_sites 'SLAI_CALL(MAP, mmap(0));
+    SLAI_CALL(MAP, mmap(0));'
+catches sites '^src/os/linux.c: SLAI_CALL\(MAP\) twice'
+with_sites 'return 0;'
+catches sites '^src/os/fault.h: SLAI_CALL_MAP is no place.s'
+
 # --- atomics ---
 for use in '__atomic_fetch_add(\&n, 1, 0)' '__sync_synchronize()' '(_Atomic int *)0' 'atomic_load(\&n)'; do
   sed -i "s|return text.*|return (void *)$use;|" src/api/malloc.c
@@ -352,6 +369,12 @@ cd "$work/good" && saved=$hard && hard='-Wl,-z,lazy' && build soft plain.c names
 hard=$saved
 catches binary '^libslaballoc.so: can be unloaded' soft
 catches binary '^libslaballoc.so: binds late' soft
+cd "$work/good" || exit 99
+{ cat plain.c; echo 'void use(char *); void use(char *p) { *p = 1; } void deep(void) { char a[2000]; use(a); }'; } > deep.c
+case $(uname -m) in x86_64 | i?86 | aarch64)
+  build deep deep.c names.c '-O0 -fno-stack-protector'
+  catches binary '^libslaballoc.so: deep takes 20[0-9]* bytes of stack' deep
+esac
 cd "$work/good" && build stack plain.c names.c -Wl,-z,execstack
 catches binary '^libslaballoc.so: executable stack' stack
 
