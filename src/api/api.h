@@ -70,6 +70,7 @@ void slai_init_reset(void);
 
 /* fork.c: registers the handlers; once. May allocate. */
 SLA_COLD void slai_fork_init(void);
+SLA_COLD void slai_fork_insist(void); /* and again if that was refused, where no libc lock is held */
 extern bool slai_fork_watched SLA_HIDDEN;
 
 /* Defined in override.c, so that its address tells whether this is the drop-in. */

@@ -53,7 +53,7 @@ static size_t give_up_own(void)
 void sla_thread_idle(void) SLA_NOEXCEPT
 {
     int saved = errno;
-    slai_fork_watch();
+    slai_fork_insist();
     give_up_own();
     slai_misuse_due();
     errno = saved;
@@ -65,6 +65,7 @@ int slai_trim(size_t keep)
     size_t purged;
     struct slai_tcache *tc;
     slai_arrive();
+    slai_fork_insist();
     purged = give_up_own();
     tc = slai_shared_used() ? slai_shared_lock() : NULL;
     if (tc != NULL) {

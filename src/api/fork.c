@@ -57,9 +57,24 @@ static void child(void)
 }
 
 bool slai_fork_watched;
+static bool refused; /* for want of memory, which may be had later */
+
+static void enroll(void)
+{
+    if (!slai_os_at_fork(prepare, parent, child)) /* which reports it */
+        slai_set_relaxed(&refused, true);
+}
 
 void slai_fork_init(void)
 {
     if (!slai_swap_acq_rel(&slai_fork_watched, true))
-        (void)slai_os_at_fork(prepare, parent, child); /* refusal is reported by the OS layer */
+        enroll();
+}
+
+/* Not in malloc's slow path: libc may have called that for a handler of the program's, under a lock. */
+void slai_fork_insist(void)
+{
+    slai_fork_watch();
+    if (SLA_UNLIKELY(slai_load_relaxed(&refused)) && slai_swap_acq_rel(&refused, false))
+        enroll();
 }

@@ -13,8 +13,6 @@ static struct {
     bool ready; /* INIT; read by anyone */
 } state = {.lock = SLAI_LOCK_INIT(SLAI_RANK_INIT)};
 
-static void watch(void) { slai_fork_watch(); }
-
 static SLA_NOINLINE void set_up(void)
 {
     int saved = errno;
@@ -25,7 +23,7 @@ static SLA_NOINLINE void set_up(void)
         slai_conf_parse(slai_os_environment("SLABALLOC_CONF"));
         if (slai_option(stats_at_exit) != 0)
             slai_os_keep_stderr(); /* coreutils close theirs before libraries are told of the end */
-        slai_threads_init(watch);
+        slai_threads_init(slai_fork_insist);
         slai_lock(&slai_pageheap.lock);
         slai_region_first(); /* if refused, the first allocation tries again and says ENOMEM */
         slai_unlock(&slai_pageheap.lock);
