@@ -18,3 +18,4 @@ soak_tests = \
 # Adds to the first two.
 include %D%/mutants/local.mk
 include %D%/fuzz/local.mk
+include %D%/model/local.mk

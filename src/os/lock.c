@@ -5,7 +5,9 @@
 
 #include <pthread.h>
 
+#ifndef SPINS
 #define SPINS 64 /* a holder on another processor is nearly always out by then */
+#endif
 #define MAX_HELD 2560 /* every depot around a fork */
 
 /* What this thread holds, in the order taken; only the debug twin has it. */

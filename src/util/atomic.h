@@ -1,6 +1,6 @@
 /*
  * Atomics: the one place that names the compiler's.  Every use spells its order,
- * so that the same source can be compiled against a model checker's versions.
+ * which tests/model relies on; it defines SLAI_MODEL.
  *
  * Fields that one thread owns and others only look at are plain C objects: the
  * owner reads them plainly and writes them with slai_set_*, others read them
@@ -66,7 +66,7 @@ SLA_INLINE void slai_point(void)
  * ++*p by p's only writer, after all its earlier stores.  x86 keeps stores in order by itself, and can then
  * increment memory in one instruction.
  */
-#if defined(__x86_64__) || defined(__i386__)
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(SLAI_MODEL)
 #define slai_increment_release(p) (slai_point(), __atomic_signal_fence(__ATOMIC_RELEASE), (void)++*(p))
 #else
 #define slai_increment_release(p) slai_set_release((p), *(p) + 1)
@@ -76,7 +76,7 @@ SLA_INLINE void slai_point(void)
 #define slai_forget_registers() __atomic_signal_fence(__ATOMIC_ACQ_REL)
 
 /* Orders this thread's earlier stores before its later ones (fork sees memory as another thread would). */
-#ifdef SLAI_TSAN /* it does not know fences; only a fork child relies on this one */
+#if defined(SLAI_TSAN) && !defined(SLAI_MODEL) /* it does not know fences; only a fork child relies on this one */
 #define slai_fence_release() (slai_point(), __atomic_signal_fence(__ATOMIC_RELEASE))
 #else
 #define slai_fence_release() (slai_point(), __atomic_thread_fence(__ATOMIC_RELEASE))

@@ -27,5 +27,5 @@ find man -name '*.[1-8]' | compare man/local.mk
 find bench -name '*.[ch]' -o -name '*.in' -o -name '*.sh' | compare bench/local.mk
 [ ! -d examples ] || find examples -name '*.c' | compare examples/local.mk
 find tests -name '*.[ch]' -o -name '*.cc' -o -name '*.sh' -o -name '*.awk' -o -name '*.txt' -o -name '*.py' \
-  -o -name '*.sql' -o -name '*.pl' | compare tests/local.mk
+  -o -name '*.sql' -o -name '*.pl' -o -name '*.pml' | compare tests/local.mk
 verdict
