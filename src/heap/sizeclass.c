@@ -79,13 +79,10 @@ unsigned slai_class_aligned(size_t size, size_t align)
 {
     if (size > SLAI_MEDIUM_MAX || align > SLAI_MEDIUM_MAX)
         return 0;
+    /* The steps between classes are powers of two: a multiple of align is in a class that is one too. */
     size = slai_round_up(size != 0 ? size : 1, align);
-    if (size > SLAI_MEDIUM_MAX)
-        return 0;
-    unsigned c = slai_class_of(size);
-    while (c < SLAI_CLASSES && slai_class_size(c) % align != 0)
-        c++;
-    return c < SLAI_CLASSES ? c : 0;
+    slai_assert(slai_class_size(slai_class_of(size)) % align == 0);
+    return slai_class_of(size);
 }
 
 SLA_RARE struct slai_object_class *slai_object_classes[SLAI_OBJECT_CLASSES];
