@@ -84,6 +84,7 @@ check_programs = \
 	%D%/unit/test_depot \
 	%D%/unit/test_fault \
 	%D%/unit/test_forkrepair \
+	%D%/unit/test_handlers \
 	%D%/unit/test_heap \
 	%D%/unit/test_idle \
 	%D%/unit/test_invariants \
@@ -98,6 +99,7 @@ check_programs = \
 	%D%/unit/test_purge \
 	%D%/unit/test_region \
 	%D%/unit/test_remote \
+	%D%/unit/test_scarce \
 	%D%/unit/test_sizeclass \
 	%D%/unit/test_slab \
 	%D%/unit/test_stack \

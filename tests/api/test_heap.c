@@ -310,7 +310,8 @@ START_TEST(visit_sees_every_live_block)
     struct seen s;
     size_t n = 0;
     for (size_t i = 0; i < 5000; i++) {
-        unsigned char *p = sla_heap_malloc(heap, sizes[i % (ARRAY_LEN(sizes) - (i % 50 != 0 ? 3 : 0))] + 1);
+        size_t which = i % 150 == 0 ? ARRAY_LEN(sizes) - 1 - i / 150 % 3 : i % (ARRAY_LEN(sizes) - 3);
+        unsigned char *p = sla_heap_malloc(heap, sizes[which] + 1); /* a few are large, and stay */
         ck_assert_ptr_nonnull(p);
         *p = 0x77;
         if (i % 3 != 0) {

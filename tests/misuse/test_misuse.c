@@ -242,6 +242,15 @@ static void inside_by_8(size_t size) { free_at(size, 8); }
 static void inside_by_half(size_t size) { free_at(size, sla_good_size(size) / 2); }
 static void inside_at_the_end(size_t size) { free_at(size, sla_good_size(size) - 1); }
 
+/* What is left of a slab behind its last block; slabs are aligned to 64 KiB, and this size has one of as much. */
+static void behind_the_last(size_t size)
+{
+    char *block = pin(size), *slab = block - (uintptr_t)block % (64 * KIB);
+    blame(slab + 64 * KIB / size * size, sla_good_size(size));
+    sla_free(slab + 64 * KIB / size * size);
+    flush();
+}
+
 static void large_inside(size_t size)
 {
     char *block = pin(size);
@@ -288,6 +297,13 @@ static void realloc_large_inside(size_t size)
     char *block = pin(size);
     blame(block + 8192, 0);
     support_sink = sla_realloc(block + 8192, size * 2);
+}
+
+static void free_sized_static(size_t size) { sla_free_sized(blamed(support_pointer(static_bytes), 0), size); }
+
+static void free_aligned_static(size_t size)
+{
+    sla_free_aligned_sized(blamed(support_pointer(static_bytes), 0), 16, size);
 }
 
 static void usable_static(size_t size)
@@ -396,6 +412,8 @@ static const struct misdeed misdeeds[] = {
     {"inside at the end", inside_at_the_end, 8, "free", INSIDE},
     {"inside at the end", inside_at_the_end, 100, "free", INSIDE},
     {"inside at the end", inside_at_the_end, 32000, "free", INSIDE},
+    {"behind the last", behind_the_last, 48, "free", INSIDE},
+    {"behind the last", behind_the_last, 112, "free", INSIDE},
     {"large inside", large_inside, 100000, "free", LARGE_INSIDE},
     {"large inside", large_inside, 5000000, "free", LARGE_INSIDE},
     {"large inside by 1", large_inside_by_1, 100000, "free", LARGE_INSIDE},
@@ -407,6 +425,8 @@ static const struct misdeed misdeeds[] = {
     {"realloc number", realloc_number, 100, "realloc", FOREIGN},
     {"realloc freed", realloc_large_freed, 100000, "realloc", LARGE_TWICE},
     {"realloc inside", realloc_large_inside, 100000, "realloc", LARGE_INSIDE},
+    {"free_sized static", free_sized_static, 10, "free_sized", FOREIGN},
+    {"free_aligned_sized static", free_aligned_static, 10, "free_aligned_sized", FOREIGN},
     {"usable static", usable_static, 0, "usable_size", FOREIGN},
     {"usable number", usable_number, 1, "usable_size", FOREIGN},
     {"usable number", usable_number, 0xfffff000, "usable_size", FOREIGN},

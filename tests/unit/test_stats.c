@@ -8,6 +8,8 @@
 #include "heap/meta.h"
 #include "heap/purge.h"
 
+#include <slaballoc/cache.h>
+
 /* --- the call itself --- */
 
 START_TEST(size_of_the_structure)
@@ -308,6 +310,35 @@ static void allocate_in_between(void *arg, const char *line)
     ++*lines;
 }
 
+/* A line for each object cache, which ends with its name. */
+START_TEST(report_of_object_caches)
+{
+    sla_cache_t *cache = sla_cache_create("of figures", 1000, 0, 0, NULL, NULL, NULL);
+    void *objects[300];
+    sla_cache_stats_t st;
+    size_t v[5], found = 0;
+    ck_assert_uint_eq(sla_cache_alloc_batch(cache, objects, 300), 300);
+    sla_cache_free_batch(cache, objects, 37); /* ready, in the thread's stack */
+    memset(&report, 0, sizeof(report));
+    sla_stats_print(keep, &report);
+    ck_assert_int_eq(sla_cache_stats(cache, &st, sizeof(st)), 0);
+    for (size_t i = 0; i < report.count; i++)
+        if (sscanf(report.lines[i], "slaballoc: %zu %zu %zu %zu %zu  cache of figures", &v[0], &v[1], &v[2], &v[3],
+                   &v[4]) == 5 && strstr(report.lines[i], "  cache of figures\n") != NULL) {
+            found++;
+            ck_assert(v[0] == st.stride && v[1] == st.slabs && v[2] == st.live && v[3] == st.cached && v[4] == st.free);
+        }
+    ck_assert_uint_eq(found, 1);
+    ck_assert_uint_eq(st.live, 263);
+    ck_assert_uint_gt(st.cached, 0);
+    sla_stats_t all = unit_stats();
+    ck_assert_uint_ge(all.live, 263 * st.stride);
+    ck_assert_uint_ge(all.cached, st.cached * st.stride);
+    sla_cache_free_batch(cache, objects + 37, 263);
+    ck_assert_int_eq(sla_cache_destroy(cache), 0);
+}
+END_TEST
+
 START_TEST(callback_may_allocate)
 {
     size_t lines = 0;
@@ -345,6 +376,7 @@ int main(void)
     tcase_add_test(tc, idle_thread_without_blocks);
     tcase_add_test(tc, report_has_all_figures);
     tcase_add_test(tc, report_of_classes);
+    tcase_add_test(tc, report_of_object_caches);
     tcase_add_test(tc, callback_may_allocate);
     tcase_add_test(tc, report_on_standard_error);
     return support_main(suite);
