@@ -267,7 +267,7 @@ static bool add_region(size_t pages)
         size = slai_ceil_pow2(limit / 16 + 1);
     if (size < RESERVE_LEAST)
         size = RESERVE_LEAST;
-    whole = least + least / 32 + 2 * META_LEAST; /* with a share of metadata */
+    whole = slai_round_up(least + least / 32, SLAI_PAGE) + 2 * META_LEAST; /* with a share of metadata */
     for (; size > whole && !room; size /= 2)
         if (try_region(size, pages, false, &room))
             return true;
