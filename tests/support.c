@@ -222,9 +222,9 @@ void _exit(int status)
     static const int limits[] = {RLIMIT_AS, RLIMIT_DATA};
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
         struct rlimit limit;
-        getrlimit((__rlimit_resource_t)limits[i], &limit);
+        getrlimit(limits[i], &limit);
         limit.rlim_cur = limit.rlim_max;
-        setrlimit((__rlimit_resource_t)limits[i], &limit);
+        setrlimit(limits[i], &limit);
     }
     __gcov_dump();
     for (;;)

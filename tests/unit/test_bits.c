@@ -73,7 +73,7 @@ START_TEST(next_power_of_two)
     ck_assert_uint_eq(slai_ceil_pow2(power), power);
     if (_i >= 2)
         ck_assert_uint_eq(slai_ceil_pow2(power - 1), power);
-    if (_i >= 1 && _i < 63)
+    if (_i >= 1 && _i < SIZE_BITS - 1)
         ck_assert_uint_eq(slai_ceil_pow2(power + 1), power * 2);
     ck_assert_uint_eq(slai_ceil_pow2(0), 1);
 }
@@ -122,11 +122,11 @@ int main(void)
 {
     Suite *suite = suite_create("bits");
     TCase *tc = unit_case(suite, "bits");
-    tcase_add_loop_test(tc, power_of_two, 0, 64);
-    tcase_add_loop_test(tc, rounding, 0, 62);
+    tcase_add_loop_test(tc, power_of_two, 0, SIZE_BITS);
+    tcase_add_loop_test(tc, rounding, 0, SIZE_BITS - 2);
     tcase_add_loop_test(tc, highest_and_lowest_bit, 0, 64);
     tcase_add_test(tc, population);
-    tcase_add_loop_test(tc, next_power_of_two, 0, 64);
+    tcase_add_loop_test(tc, next_power_of_two, 0, SIZE_BITS);
     tcase_add_loop_test(tc, low_mask, 0, 65);
     tcase_add_test(tc, next_bit);
     tcase_add_test(tc, containers);

@@ -137,7 +137,7 @@ static int reclaim(sla_cache_t *cache, void *arg)
     s->deepest = ++s->depth > s->deepest ? s->depth : s->deepest;
     for (int i = 0; i < 5 && s->greedy; i++) {
         UNIT_QUICK(sla_cache_alloc(cache) == NULL); /* there is none, and we are not asked again */
-        UNIT_QUICK(sla_malloc(SIZE_MAX / 4) == NULL);
+        UNIT_QUICK(sla_malloc(PTRDIFF_MAX) == NULL);
     }
     if (s->count > 0)
         sla_cache_free(cache, s->objects[--s->count]);
