@@ -65,6 +65,7 @@ check_programs = \
 	%D%/misuse/test_misuse \
 	%D%/misuse/test_objcache \
 	%D%/misuse/test_sized \
+	%D%/threads/test_blowup \
 	%D%/threads/test_churn \
 	%D%/threads/test_exit \
 	%D%/threads/test_fork \
