@@ -67,6 +67,7 @@ check_programs = \
 	%D%/misuse/test_sized \
 	%D%/threads/test_blowup \
 	%D%/threads/test_churn \
+	%D%/threads/test_drift \
 	%D%/threads/test_exit \
 	%D%/threads/test_fork \
 	%D%/threads/test_heap \

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: MIT
 
 # Shell tests that 'make check' leaves out, because of their time or their tools.
-rig_tests = %D%/rig/coverage.sh %D%/rig/tsan.sh
+rig_tests = %D%/rig/coverage.sh %D%/rig/tsan.sh %D%/rig/soaktest.sh
 # What those read besides themselves.
 rig_files = %D%/rig/build.sh
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
@@ -13,6 +13,7 @@ soak_tests = \
 	%D%/threads/test_stress \
 	%D%/threads/test_mix \
 	%D%/threads/test_churn \
+	%D%/threads/test_drift \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
 # Adds to the first two.

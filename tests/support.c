@@ -83,6 +83,18 @@ void support_seed(struct support_rng *rng, uint64_t seed)
     rng->state = fixed != NULL ? strtoull(fixed, NULL, 0) : seed;
 }
 
+uint64_t support_seed_number(void)
+{
+    const char *fixed = getenv("SLABALLOC_TEST_SEED");
+    return fixed != NULL ? strtoull(fixed, NULL, 0) : 0;
+}
+
+void support_seed_part(struct support_rng *rng, uint64_t part)
+{
+    struct support_rng mixed = {part};
+    rng->state = support_seed_number() ^ support_next(&mixed);
+}
+
 uint64_t support_next(struct support_rng *rng)
 {
     uint64_t z = rng->state += 0x9e3779b97f4a7c15u;

@@ -69,6 +69,9 @@ struct support_rng {
     uint64_t state;
 };
 void support_seed(struct support_rng *rng, uint64_t seed);
+/* One generator of many in a test: each has a part of its own, whatever the seed.  What to print is the seed alone. */
+void support_seed_part(struct support_rng *rng, uint64_t part);
+uint64_t support_seed_number(void);
 uint64_t support_next(struct support_rng *rng);
 size_t support_below(struct support_rng *rng, size_t bound);
 size_t support_random_size(struct support_rng *rng);

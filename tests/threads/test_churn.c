@@ -25,7 +25,7 @@ static void *allocate_and_free(void *arg)
     struct support_rng rng;
     void *blocks[BLOCKS];
     size_t sizes[BLOCKS];
-    support_seed(&rng, job->seed);
+    support_seed_part(&rng, job->seed);
     for (size_t i = 0; i < BLOCKS; i++) {
         sizes[i] = support_below(&rng, 1500);
         blocks[i] = sla_malloc(sizes[i]);
@@ -132,7 +132,7 @@ static size_t thread_count(void)
 
 START_TEST(one_after_another)
 {
-    size_t total = support_scaled((support_long() ? 1000000 : 10000) / (_i == 0 ? 1 : 5)), warm = total / 10;
+    size_t total = support_plan(10000, 1000000, 100000) / (_i == 0 ? 1 : 5), warm = total / 10;
     size_t live_before = live(), rss = 0, mappings = 0, n;
     for (n = 0; n < warm; n++)
         one_thread(_i, n);
@@ -142,6 +142,8 @@ START_TEST(one_after_another)
         one_thread(_i, n);
     ck_assert_uint_eq(live(), live_before);
     ck_assert_uint_le(thread_count(), 3);
+    support_ran("churn: %zu threads of kind %d; RSS %zu then %zu KiB, seed %ju", total, _i, rss, support_rss_kib(),
+                (uintmax_t)support_seed_number());
     if (!SUPPORT_MEMORY_IS_PLAIN)
         return;
     ck_assert_msg(support_rss_kib() <= rss + 512, "RSS went from %zu to %zu KiB", rss, support_rss_kib());

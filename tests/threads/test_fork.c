@@ -99,7 +99,7 @@ static void *busy(void *arg)
     struct support_rng rng;
     void *blocks[100] = {NULL};
     size_t count = 0;
-    support_seed(&rng, (uint64_t)(uintptr_t)arg);
+    support_seed_part(&rng, (uint64_t)(uintptr_t)arg);
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
         size_t i = support_below(&rng, 100), dice = support_below(&rng, 1000);
         sla_free(blocks[i]);
@@ -146,7 +146,9 @@ static void many_forks(void *arg)
     /* All of them take a minute where processors are few: the extended level takes that time. */
     double deadline = support_seconds() + 8;
     size_t done = 0;
-    for (; done < FORKS && (support_long() || done < 100 || support_seconds() < deadline); done++) {
+    for (; done < FORKS &&
+         (support_level() == SUPPORT_EXTENDED || done < 100 || support_seconds() < deadline);
+         done++) {
         void *parents = sla_malloc(300);
         support_fill(parents, 300, done);
         pid_t pid = fork();
@@ -374,8 +376,9 @@ START_TEST(fork_case)
     ck_assert_msg(child.exited && child.status == 0, "status %d, signal %d: %s", child.status, child.signal,
                   child.errors);
     if (cases[_i] == many_forks) {
-        printf("many_forks: %zu forks\n", (size_t)child.mail[0]);
-        ck_assert_uint_ge(child.mail[0], support_long() ? FORKS : 100);
+        support_ran("fork: %zu forks among %d busy threads, seed %ju", (size_t)child.mail[0], BUSY,
+                    (uintmax_t)support_seed_number());
+        ck_assert_uint_ge(child.mail[0], support_level() == SUPPORT_EXTENDED ? FORKS : 100);
     }
 }
 END_TEST

@@ -149,7 +149,7 @@ static void *long_lived(void *arg)
 {
     static _Atomic unsigned born;
     struct worker *w = calloc(1, sizeof(*w));
-    support_seed(&w->rng, (uintptr_t)arg * 1000 + atomic_fetch_add(&born, 1));
+    support_seed_part(&w->rng, (uintptr_t)arg * 1000 + atomic_fetch_add(&born, 1));
     work_on(w, work);
     free(w);
     return NULL;
@@ -174,7 +174,7 @@ static void *short_lived(void *arg)
     struct worker *w = calloc(1, sizeof(*w));
     static _Atomic unsigned born;
     (void)arg;
-    support_seed(&w->rng, 77 + atomic_fetch_add(&born, 1));
+    support_seed_part(&w->rng, 77 + atomic_fetch_add(&born, 1));
     work_on(w, 2000);
     free(w);
     return NULL;
@@ -214,7 +214,7 @@ static void storm(void *arg)
 {
     pthread_t threads[THREADS + 1];
     (void)arg;
-    work = support_scaled(10000000) / (THREADS + 1) * (support_long() ? 5 : 1);
+    work = support_scaled(10000000) / (THREADS + 1) * (support_level() == SUPPORT_EXTENDED ? 5 : 1);
     make_caches();
     for (size_t i = 0; i < THREADS; i++)
         CHILD_REQUIRE(pthread_create(&threads[i], NULL, long_lived, (void *)(i + 1)) == 0);
@@ -228,6 +228,8 @@ static void storm(void *arg)
 START_TEST(random_storm)
 {
     passes(storm, NULL, 300);
+    support_ran("objects: a storm of %d threads and what comes and goes, seed %ju", THREADS,
+                (uintmax_t)support_seed_number());
 }
 END_TEST
 
@@ -238,7 +240,7 @@ static void *not_its_own(void *arg)
 {
     struct support_rng rng;
     void *blocks[300] = {NULL};
-    support_seed(&rng, (uintptr_t)arg);
+    support_seed_part(&rng, (uintptr_t)arg);
     while (!atomic_load(&stop)) {
         size_t i = support_below(&rng, ARRAY_LEN(blocks));
         sla_cache_t *other = caches[1 + i % 2];

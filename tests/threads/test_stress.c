@@ -71,7 +71,7 @@ static void *take_part(void *arg)
     struct support_block own[256];
     struct support_rng rng;
     memset(own, 0, sizeof(own));
-    support_seed(&rng, m->seed);
+    support_seed_part(&rng, m->seed);
     for (size_t round = 0; round < m->shared->rounds; round++) {
         size_t i = support_below(&rng, ARRAY_LEN(own)), dice = support_below(&rng, 4096);
         m->bad += !check_and_free(own[i]);
@@ -128,7 +128,7 @@ static void run_round(struct shared *shared, size_t threads, uint64_t seed)
 START_TEST(random_threads)
 {
     static struct shared shared;
-    size_t before = live(), generations = support_long() ? 60 : 3;
+    size_t before = live(), generations = support_level() == SUPPORT_SOAK ? 15 : support_long() ? 60 : 3;
     long delay = 500;
     memset(&shared, 0, sizeof(shared));
     for (size_t i = 0; i < LOCKS; i++)
@@ -144,6 +144,8 @@ START_TEST(random_threads)
         ck_assert(check_and_free(shared.slots[i]));
     ck_assert_uint_eq(live(), before);
     ck_assert_int_eq(sla_option_set("purge_delay", delay), 0);
+    support_ran("stress: plan %d, %zu generations of %zu threads, %zu rounds each, seed %ju", _i, generations,
+                plans[_i].threads, shared.rounds, (uintmax_t)support_seed_number());
 }
 END_TEST
 
