@@ -58,7 +58,6 @@ check_programs = \
 	%D%/life/test_signals \
 	%D%/life/test_threads \
 	%D%/life/test_torture \
-	%D%/fault/test_calls \
 	%D%/misuse/test_conf \
 	%D%/misuse/test_extended \
 	%D%/misuse/test_heap \
@@ -122,8 +121,6 @@ endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERAGE_FLAGS) -lm
 %C%_misuse_test_extended_SOURCES = %D%/misuse/test_extended.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
 %C%_misuse_test_misuse_SOURCES = %D%/misuse/test_misuse.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
-%C%_fault_test_calls_SOURCES = %D%/fault/test_calls.c %D%/fault/parts.c %D%/fault/parts.h %D%/fault/points.c \
-	%D%/fault/runs.c %D%/fault/runs.h %D%/fault/script.c %D%/fault/script.h %D%/fault/sites.c
 %C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c
 %C%_unit_test_trace_SOURCES = %D%/unit/test_trace.c bench/fail.c bench/replay_plan.c bench/trace.c \
 	bench/trace_file.c bench/trace_order.c

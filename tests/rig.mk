@@ -17,6 +17,7 @@ soak_tests = \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
 # Adds to the first two.
+include %D%/fault/local.mk
 include %D%/mutants/local.mk
 include %D%/fuzz/local.mk
 include %D%/model/local.mk
