@@ -384,7 +384,10 @@ void model_store(uintptr_t p, unsigned size, uint64_t value, unsigned parts)
     end();
 }
 
-static uint64_t cut(uint64_t value, unsigned size) { return size == 8 ? value : value & (((uint64_t)1 << size * 8) - 1); }
+static uint64_t cut(uint64_t value, unsigned size)
+{
+    return size == 8 ? value : value & (((uint64_t)1 << size * 8) - 1);
+}
 
 uint64_t model_modify(uintptr_t p, unsigned size, enum model_rmw how, uint64_t value, unsigned parts)
 {

@@ -88,18 +88,24 @@ static const struct {
     {"cache/heap.c", "slai_set_release(&slai_accounts[", MODEL_RELEASE, PUBLIC},
     {"heap/account.h", "slai_load_acquire(&slai_accounts[", MODEL_ACQUIRE, PUBLIC},
     {"cache/depot.c", "slai_set_release(&s->owner", MODEL_RELEASE, LOCKED},
-    {"cache/remote.c", "slai_load_acquire(&s->owner) != tc", MODEL_ACQUIRE, "an own slab, or it is sent on by a look anew"},
-    {"cache/remote.c", "*owner = slai_load_acquire(&s->owner)", MODEL_ACQUIRE, "a cache's memory is never given back"},
-    {"cache/remote.c", "slai_cas_acq_rel(&owner->inbox", MODEL_ACQUIRE, "the next load of it, or of the owner, acquires"},
-    {"cache/stack.c", "slai_swap_acq_rel(&tc->inbox, NULL)", MODEL_RELEASE, "who finds it empty looks at nothing else"},
-    {"cache/thread.c", "slai_set_release(&tc->inbox, NULL)", MODEL_RELEASE, "who finds it open posts; who does not looks again"},
+    {"cache/remote.c", "slai_load_acquire(&s->owner) != tc", MODEL_ACQUIRE,
+     "an own slab, or it is sent on by a look anew"},
+    {"cache/remote.c", "*owner = slai_load_acquire(&s->owner)", MODEL_ACQUIRE,
+     "a cache's memory is never given back"},
+    {"cache/remote.c", "slai_cas_acq_rel(&owner->inbox", MODEL_ACQUIRE,
+     "the next load of it, or of the owner, acquires"},
+    {"cache/stack.c", "slai_swap_acq_rel(&tc->inbox, NULL)", MODEL_RELEASE,
+     "who finds it empty looks at nothing else"},
+    {"cache/thread.c", "slai_set_release(&tc->inbox, NULL)", MODEL_RELEASE,
+     "who finds it open posts; who does not looks again"},
     {"heap/account.c", "slai_cas_acq_rel(&a->peak", MODEL_ACQUIRE, COUNTER},
     {"heap/account.c", "slai_cas_acq_rel(&a->peak", MODEL_RELEASE, COUNTER},
     {"heap/sizeclass.c", "slai_cas_acq_rel(&q->used", MODEL_ACQUIRE, COUNTER},
     {"heap/sizeclass.c", "slai_cas_acq_rel(&q->used", MODEL_RELEASE, COUNTER},
     {"heap/region.c", "slai_set_release(&slai_window.pages", MODEL_RELEASE, SETTLED},
     {"heap/region.c", "slai_set_release(&slai_object_window.pages", MODEL_RELEASE, SETTLED},
-    {"heap/region.c", "slai_set_release(&r->pages, pages)", MODEL_RELEASE, "covered by the release of the regions' number"},
+    {"heap/region.c", "slai_set_release(&r->pages, pages)", MODEL_RELEASE,
+     "covered by the release of the regions' number"},
     {"heap/region.c", "slai_load_acquire(&r->pages)", MODEL_ACQUIRE, "covered by the acquire of the regions' number"},
     {"heap/region.c", "n = slai_load_acquire(&slai_region_count)", MODEL_ACQUIRE, SETTLED},
     {"heap/slab.c", "slai_load_acquire(&slai_slab_remote(s)", MODEL_ACQUIRE, "no scenario purges a slab with pages"},
@@ -157,8 +163,8 @@ START_TEST(weakened_orders_are_noticed)
             caught += by != NULL;
             spared += by == NULL && why != NULL;
             if (wordy)
-                fprintf(stderr, "%s %s: %s: %s: %s\n", sites[i]->name, what, sites[i]->text, by != NULL ? by->name : "-",
-                       by != NULL ? r.what : "");
+                fprintf(stderr, "%s %s: %s: %s: %s\n", sites[i]->name, what, sites[i]->text,
+                        by != NULL ? by->name : "-", by != NULL ? r.what : "");
             if (by == NULL && why == NULL)
                 tell("%s without %s goes unnoticed: %s\n", sites[i]->name, what, sites[i]->text);
         }
@@ -172,9 +178,11 @@ int main(void)
 {
     Suite *suite = suite_create("model");
     TCase *tc = tcase_create("interleavings");
+    tcase_set_timeout(tc, 900); /* it counts interleavings; the machine may be slow */
     tcase_add_test(tc, all_interleavings);
     suite_add_tcase(suite, tc);
     tc = tcase_create("weakened");
+    tcase_set_timeout(tc, 900);
     tcase_add_test(tc, weakened_orders_are_noticed);
     suite_add_tcase(suite, tc);
     return support_main(suite);

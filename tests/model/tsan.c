@@ -136,7 +136,9 @@ static bool cas(void *p, unsigned size, void *expected, uint64_t value, int orde
         enum model_kind kind = kind_of(size, want, value);
         model_stop(kind, (uintptr_t)p);
         model_pc = pc;
-        done = model_cas((uintptr_t)p, size, &want, value, parts, acquires, kind == MODEL_WRITE ? how : MODEL_IN_ONE_STEP);
+        if (kind != MODEL_WRITE)
+            how = MODEL_IN_ONE_STEP;
+        done = model_cas((uintptr_t)p, size, &want, value, parts, acquires, how);
     } else {
         have = model_peek((uintptr_t)p, size);
         done = have == want;

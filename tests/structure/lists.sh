@@ -17,7 +17,7 @@ compare() {
   done | faults
   while read -r file; do
     case $file in *-malloc.map) continue ;; esac
-    case $file in *.la) continue ;; esac
+    case $file in *.la | *.a) continue ;; esac
     [ -f "$file" ] || [ -f "$file.c" ] || echo "$1: names $file, which is not there"
   done < "$work/named" | faults
 }
