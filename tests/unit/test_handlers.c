@@ -60,10 +60,7 @@ static void *stand_by(void *arg)
     return NULL;
 }
 
-static void ignore(void *arg, const char *line)
-{
-    *(size_t *)arg += strlen(line);
-}
+static void ignore(void *arg, const char *line) { *(size_t *)arg += strlen(line); }
 
 static int count(void *object, void *arg)
 {
@@ -183,16 +180,17 @@ END_TEST
 /* --- a cache whose function runs while it is destroyed --- */
 
 static sla_cache_t *asked;
-static _Atomic int asking, answered;
+static _Atomic int asking, destroying, answered;
 
 /* Lasts until somebody is destroying the cache. */
 static int lasts(sla_cache_t *cache, void *arg)
 {
+    (void)cache;
     (void)arg;
     atomic_store(&asking, 1);
-    while (slai_load_relaxed(&cache->alive))
+    while (!atomic_load(&destroying))
         usleep(100);
-    usleep(20000); /* it is waiting for us by now, most likely */
+    usleep(50000); /* it is waiting for us by now, most likely */
     atomic_store(&answered, 1);
     return 0;
 }
@@ -211,11 +209,13 @@ START_TEST(destroy_waits_for_visitors)
     asked = sla_cache_create("asked", 100, 0, 0, NULL, NULL, NULL);
     atomic_store(&asking, 0);
     atomic_store(&answered, 0);
+    atomic_store(&destroying, 0);
     sla_cache_set_reclaim(asked, lasts, NULL);
     sla_cache_free(asked, sla_cache_alloc(asked));
     unit_thread(&thread, asks, NULL);
     while (!atomic_load(&asking))
         usleep(100);
+    atomic_store(&destroying, 1);
     ck_assert_int_eq(sla_cache_destroy(asked), 0);
     ck_assert_int_eq(atomic_load(&answered), 1);
     unit_join(thread);
