@@ -21,3 +21,4 @@ include %D%/fault/local.mk
 include %D%/mutants/local.mk
 include %D%/fuzz/local.mk
 include %D%/model/local.mk
+include %D%/ports/local.mk

@@ -1,6 +1,6 @@
 #!/bin/sh
 # dlopen.sh: the plain library opened and closed by threads that use it, again
-# and again; a plugin bound to the C library's own free.
+# and again, and after others took all static TLS; a plugin bound to the C library's own free.
 #
 # SPDX-License-Identifier: MIT
 . "$(dirname "$0")/common.sh"
@@ -69,6 +69,63 @@ C
 $CC -w opener.c -o opener -ldl -lpthread || fail "compiling"
 ./opener "$LIBSLABALLOC" $rounds || fail "opening and closing ended with $?"
 
+# Static thread-local storage is scarce in a running process.  Others have taken all of it: opening says so, and nothing
+# else happens.  Others have taken some: ours still finds room.
+cat >filler.c <<'C'
+__thread char filler[SIZE] __attribute__((tls_model("initial-exec"))) = {1};
+char *filler_at(void) { return filler; }
+C
+cat >full.c <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+static int fill(const char *with, int most)
+{
+    char name[40];
+    for (int i = 0; i < most; i++) {
+        snprintf(name, sizeof(name), "./%s%d.so", with, i);
+        if (dlopen(name, RTLD_NOW) == NULL)
+            return i;
+    }
+    return most;
+}
+static int use(void *library)
+{
+    void *(*allocate)(size_t);
+    void (*release)(void *);
+    if (library == NULL)
+        return 0;
+    *(void **)&allocate = dlsym(library, "sla_malloc");
+    *(void **)&release = dlsym(library, "sla_free");
+    for (size_t i = 1; i < 1000; i++)
+        release(memset(allocate(i), 1, i));
+    return 1;
+}
+int main(int argc, char **argv)
+{
+    int first = fill("filler", argc > 2 ? 12 : 40), rest = argc > 2 ? 0 : fill("grain", 40);
+    int works = use(dlopen(argv[1], RTLD_NOW));
+    const char *why = works ? "" : dlerror();
+    if (!works && (argc > 2 || why == NULL || strstr(why, "static TLS") == NULL)) {
+        fprintf(stderr, "not opened: %s\n", why != NULL ? why : "and no reason given");
+        return 1;
+    }
+    if (works && !use(dlopen(argv[1], RTLD_NOW)))
+        return 2;
+    printf("%d + %d and %s\n", first, rest, works ? "ours" : "no room");
+    return 0;
+}
+C
+i=0
+while [ $i -lt 40 ]; do
+    $CC -w -shared -fPIC -DSIZE=64 filler.c -o filler$i.so && $CC -w -shared -fPIC -DSIZE=8 filler.c -o grain$i.so ||
+        fail "compiling a filler"
+    i=$((i + 1))
+done
+$CC -w full.c -o full -ldl || fail "compiling"
+full=$(./full "$LIBSLABALLOC") || fail "with no static TLS left"
+part=$(./full "$LIBSLABALLOC" some) || fail "with 768 bytes of static TLS taken"
+
 # RTLD_DEEPBIND binds the plugin to its own libraries first, the preloaded drop-in comes after the C library.
 cat >plugin.c <<'C'
 #include <stdlib.h>
@@ -109,4 +166,4 @@ case $status in
 134) grep -Eq 'slaballoc: free|free\(\): invalid|munmap_chunk' err || { cat err >&2; fail "aborted without saying why"; } ;;
 *) cat err >&2; fail "the plugin's host ended with $status" ;;
 esac
-echo "$name: $rounds times opened and closed; RTLD_DEEPBIND ends with $status"
+echo "$name: $rounds times opened and closed; static TLS: $part; full: $full; RTLD_DEEPBIND ends with $status"
