@@ -163,6 +163,25 @@ START_TEST(realloc_moves_between_heaps)
 }
 END_TEST
 
+/* What does not fit the new block is not copied over its neighbours. */
+START_TEST(realloc_between_heaps_shrinks)
+{
+    sla_heap_t *heap = made("smaller");
+    unsigned char *blocks[200], *p = sla_malloc(5000);
+    memset(p, 0xee, 5000);
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) {
+        ck_assert_ptr_nonnull(blocks[i] = sla_heap_malloc(heap, 32));
+        support_fill(blocks[i], 32, i);
+    }
+    sla_free(blocks[50]);
+    blocks[50] = sla_heap_realloc(heap, p, 32);
+    ck_assert_ptr_nonnull(blocks[50]);
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        ck_assert(i == 50 || support_matches(blocks[i], 32, i));
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 START_TEST(null_is_the_default_heap)
 {
     sla_heap_t *heap = made("current");
@@ -401,6 +420,7 @@ int main(void)
     tcase_add_test(tc, impossible_sizes);
     tcase_add_test(tc, realloc_stays);
     tcase_add_loop_test(tc, realloc_moves_between_heaps, 0, (int)ARRAY_LEN(sizes));
+    tcase_add_test(tc, realloc_between_heaps_shrinks);
     tcase_add_test(tc, null_is_the_default_heap);
     tcase_add_test(tc, names);
     suite_add_tcase(suite, tc);

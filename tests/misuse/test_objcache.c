@@ -229,7 +229,7 @@ static void red_zone(void)
 static void red_zone_far(void)
 {
     char *object = taken(debugged);
-    object[71] = 1;
+    object[79] = 1; /* the last one: the note begins at 80 */
     sla_free(object);
 }
 

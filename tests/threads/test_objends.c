@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <slaballoc/cache.h>
@@ -188,6 +189,44 @@ START_TEST(forking_callbacks)
 }
 END_TEST
 
+/* --- a cache that is looked at does not end meanwhile --- */
+
+static sla_cache_t *shown;
+static atomic_int looking, ended;
+
+static void *end_shown(void *arg)
+{
+    while (!atomic_load(&looking))
+        sched_yield();
+    CHILD_REQUIRE(sla_cache_destroy(shown) == 0);
+    atomic_store(&ended, 1);
+    return arg;
+}
+
+static void look_for_a_while(void *arg, const char *line)
+{
+    struct timespec while_ = {0, 60000000};
+    (void)arg;
+    if (strstr(line, "cache shown") == NULL)
+        return;
+    atomic_store(&looking, 1);
+    nanosleep(&while_, NULL);
+    CHILD_REQUIRE(!atomic_load(&ended));
+}
+
+static void end_while_looked_at(void *arg)
+{
+    pthread_t thread;
+    (void)arg;
+    CHILD_REQUIRE((shown = sla_cache_create("shown", 64, 0, 0, NULL, NULL, NULL)) != NULL);
+    CHILD_REQUIRE(pthread_create(&thread, NULL, end_shown, NULL) == 0);
+    sla_stats_print(look_for_a_while, NULL);
+    CHILD_REQUIRE(pthread_join(thread, NULL) == 0 && atomic_load(&ended));
+}
+
+START_TEST(looked_at) { passes(end_while_looked_at, NULL, 20); }
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("threads/objends");
@@ -195,6 +234,7 @@ int main(void)
     suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, caches_come_and_go);
+    tcase_add_test(tc, looked_at);
     tcase_add_loop_test(tc, forking_callbacks, 0, SUPPORT_TSAN ? 1 : 2); /* alone, and with another thread */
     return support_main(suite);
 }

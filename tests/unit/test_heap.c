@@ -132,6 +132,10 @@ START_TEST(strangers_get_a_cache_late)
         blocks[i] = sla_heap_malloc(heap, 64);
     unit_in_thread(stranger, heap);
     unit_sound();
+    sla_heap_stats_t st;
+    slai_cache_flush(slai_heap_cache(heap));
+    ck_assert_int_eq(sla_heap_stats(heap, &st, sizeof(st)), 0);
+    ck_assert_uint_eq(st.blocks, 0); /* none was lost on either way */
     sla_heap_destroy(heap);
     unit_sound();
 }

@@ -9,6 +9,7 @@
 #include "heap/purge.h"
 
 #include <slaballoc/cache.h>
+#include <slaballoc/heap.h>
 
 /* --- the call itself --- */
 
@@ -168,6 +169,44 @@ START_TEST(other_threads)
     unit_pass(&turn);
     unit_join(thread);
     ck_assert_uint_eq(unit_stats().threads, start.threads);
+}
+END_TEST
+
+#define AWAY 300
+static void *away[AWAY];
+
+static void *lend_some(void *arg)
+{
+    sla_heap_t *heap = arg;
+    for (size_t i = 0; i < AWAY; i++)
+        UNIT_EXPECT((away[i] = heap != NULL ? sla_heap_malloc(heap, 2000) : sla_malloc(2000)) != NULL);
+    unit_pass(&turn);
+    unit_await(&turn, 2);
+    return NULL;
+}
+
+/* What others freed is free, though its owner has not looked yet: in the default heap, and in another. */
+START_TEST(freed_by_others)
+{
+    pthread_t thread;
+    sla_heap_t *heap = _i == 0 ? NULL : sla_heap_create("lent");
+    sla_heap_stats_t st = {0};
+    sla_thread_idle();
+    size_t live = unit_stats().live;
+    atomic_store(&turn.now, 0);
+    unit_thread(&thread, lend_some, heap);
+    unit_await(&turn, 1);
+    for (size_t i = 0; i < AWAY; i++)
+        sla_free(away[i]);
+    sla_thread_idle();
+    ck_assert_uint_lt(unit_stats().live, live + AWAY / 2 * 2000);
+    if (heap != NULL)
+        ck_assert_int_eq(sla_heap_stats(heap, &st, sizeof(st)), 0);
+    ck_assert_uint_lt(st.live, AWAY / 2 * 2000);
+    ck_assert_uint_lt(st.blocks, AWAY / 2);
+    unit_pass(&turn);
+    unit_join(thread);
+    sla_heap_destroy(heap);
 }
 END_TEST
 
@@ -373,6 +412,7 @@ int main(void)
     tcase_add_test(tc, large_blocks);
     tcase_add_test(tc, sums_of_bytes);
     tcase_add_test(tc, other_threads);
+    tcase_add_loop_test(tc, freed_by_others, 0, 2);
     tcase_add_test(tc, idle_thread_without_blocks);
     tcase_add_test(tc, report_has_all_figures);
     tcase_add_test(tc, report_of_classes);
