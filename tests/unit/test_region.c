@@ -12,6 +12,7 @@
 #include "heap/slab.h"
 #include "os/os.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -362,13 +363,42 @@ static void huge_pages(void)
     REQUIRE_SOUND();
 }
 
+/* Asked about addresses while regions come: the thread sanitizer is to see no race. */
+static _Atomic int enough;
+
+static void *asks(void *arg)
+{
+    while (atomic_load_explicit(&enough, memory_order_relaxed) == 0)
+        for (uintptr_t i = 1; i < 2000; i++)
+            CHILD_REQUIRE(!sla_owns((char *)arg + i));
+    return arg;
+}
+
+static void regions_come(void)
+{
+    static char mine[2000];
+    pthread_t thread;
+    void *blocks[40];
+    slai_conf.reserve = 1;
+    CHILD_REQUIRE(pthread_create(&thread, NULL, asks, mine) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) {
+        CHILD_REQUIRE((blocks[i] = sla_malloc(3 * MIB)) != NULL);
+        sched_yield();
+    }
+    CHILD_REQUIRE(slai_region_count > 4);
+    atomic_store(&enough, 1);
+    CHILD_REQUIRE(pthread_join(thread, NULL) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        sla_free(blocks[i]);
+}
+
 static const struct mode {
     const char *name;
     void (*function)(void);
 } modes[] = {
     {"several_regions", several_regions}, {"reserve_refused", reserve_refused}, {"set_up_refused", set_up_refused},
     {"most_regions", most_regions},       {"commit_budget", commit_budget},     {"address_limit", address_limit},
-    {"huge_pages", huge_pages},
+    {"huge_pages", huge_pages},           {"regions_come", regions_come},
 };
 
 START_TEST(fresh_heap)

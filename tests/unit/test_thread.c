@@ -345,10 +345,37 @@ static void together(void)
         pthread_join(threads[i], NULL);
 }
 
+/* One sets up, the other comes after it, with nothing but that between them: the thread sanitizer is to see no race. */
+static _Atomic int is_set_up;
+
+static void *sets_up(void *arg)
+{
+    slai_init();
+    atomic_store_explicit(&is_set_up, 1, memory_order_relaxed);
+    return arg;
+}
+
+static void *comes_after(void *arg)
+{
+    while (atomic_load_explicit(&is_set_up, memory_order_relaxed) == 0)
+        continue;
+    sla_free(sla_malloc(100));
+    return arg;
+}
+
+static void one_after_the_other(void)
+{
+    pthread_t threads[2];
+    CHILD_REQUIRE(pthread_create(&threads[0], NULL, comes_after, NULL) == 0);
+    CHILD_REQUIRE(pthread_create(&threads[1], NULL, sets_up, NULL) == 0);
+    CHILD_REQUIRE(pthread_join(threads[0], NULL) == 0 && pthread_join(threads[1], NULL) == 0);
+}
+
 static const struct mode {
     const char *name;
     void (*function)(void);
-} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}, {"together", together}};
+} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}, {"together", together},
+             {"one_after_the_other", one_after_the_other}};
 
 START_TEST(set_up_once)
 {
@@ -356,6 +383,8 @@ START_TEST(set_up_once)
     support_run_self("together", "SLABALLOC_CONF", "nonsense=1", &child);
     ck_assert(child.exited && child.status == 0);
     ck_assert_str_eq(child.errors, "slaballoc: option 'nonsense': unknown; default kept\n");
+    support_run_self("one_after_the_other", "SLABALLOC_CONF", NULL, &child);
+    ck_assert_msg(child.exited && child.status == 0, "%s", child.errors);
 }
 END_TEST
 
