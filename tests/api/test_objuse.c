@@ -203,7 +203,7 @@ static int visit_one(void *object, void *arg)
 START_TEST(visits)
 {
     int built = _i % 2;
-    sla_cache_t *cache = built ? sla_cache_create("v", 250, 0, 0, set_up, tear_down, NULL) : make(250, 0);
+    sla_cache_t *cache = built ? sla_cache_create("v", 250, 0, 0, set_up, tear_down, NULL) : make(230, 0);
     struct visit v = {.cache = cache};
     ck_assert_int_eq(sla_cache_iterate(cache, visit_one, &v), 0); /* none at all */
     size_t live = 0;

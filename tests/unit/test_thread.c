@@ -350,7 +350,9 @@ static _Atomic int is_set_up;
 
 static void *sets_up(void *arg)
 {
+    errno = 0;
     slai_init();
+    CHILD_REQUIRE(errno == 0);
     atomic_store_explicit(&is_set_up, 1, memory_order_relaxed);
     return arg;
 }
