@@ -107,6 +107,7 @@ static const struct {
     {"heap/region.c", "slai_set_release(&r->pages, pages)", MODEL_RELEASE,
      "covered by the release of the regions' number"},
     {"heap/region.c", "slai_load_acquire(&r->pages)", MODEL_ACQUIRE, "covered by the acquire of the regions' number"},
+    {"heap/region.c", "slai_load_acquire(&r->base)", MODEL_ACQUIRE, "no scenario moves a region between the two looks"},
     {"heap/region.c", "n = slai_load_acquire(&slai_region_count)", MODEL_ACQUIRE, SETTLED},
     {"heap/slab.c", "slai_load_acquire(&slai_slab_remote(s)", MODEL_ACQUIRE, "no scenario purges a slab with pages"},
     {"heap/slab.c", "slai_set_release(&s->owner, owner)", MODEL_RELEASE, SETTLED},
@@ -146,6 +147,8 @@ START_TEST(weakened_orders_are_noticed)
     choose();
     ck_assert_msg(noticed(NULL, most, &r) == NULL, "%s", r.what);
     n = model_sites(sites, SITES_MOST);
+    if (n == 0)
+        support_ran("no weakened orders, as addr2line is missing");
     for (size_t i = 0; i < n; i++)
         for (unsigned part = MODEL_ACQUIRE; part <= MODEL_RELEASE; part++) {
             const char *what = part == MODEL_ACQUIRE ? "acquire" : "release", *why = why_needless(sites[i], part);
