@@ -199,7 +199,11 @@ static void bad_option(const char *name, long value, int error)
 
 /* --- the edges --- */
 
-static const size_t tops[] = {SIZE_MAX, (size_t)PTRDIFF_MAX + 1 + 9000, PTRDIFF_MAX, (size_t)1 << 62, (size_t)1 << 50};
+#define BITS (8 * sizeof(size_t))
+#define WIDE (BITS > 32) /* else a program may really have all that is not above PTRDIFF_MAX */
+static const size_t tops[] = {SIZE_MAX, (size_t)PTRDIFF_MAX + 1 + 9000, SIZE_MAX - SIZE_MAX / 4,
+                              WIDE ? PTRDIFF_MAX : SIZE_MAX, WIDE ? SIZE_MAX / 4 : SIZE_MAX,
+                              WIDE ? SIZE_MAX >> 14 : SIZE_MAX};
 static const size_t steps[] = {0, 1, 2, 7, 8, 15, 16, 31, 4095, 4096, 8191, 8192};
 
 static void sizes_and_alignments(void)
@@ -207,13 +211,13 @@ static void sizes_and_alignments(void)
     for (size_t i = 0; i < ARRAY_LEN(tops) * ARRAY_LEN(steps); i++) {
         size_t size = tops[i / ARRAY_LEN(steps)] - steps[i % ARRAY_LEN(steps)];
         bad_size(size);
-        for (size_t shift = 0; shift < 63; shift += 7)
+        for (size_t shift = 0; shift < BITS - 1; shift += 7)
             bad_aligned_size((size_t)1 << shift, size);
     }
-    for (size_t shift = 48; shift < 64; shift++)
+    for (size_t shift = WIDE ? 48 : BITS - 1; shift < BITS; shift++)
         for (size_t size = 1; size <= 1000000; size *= 100)
             bad_aligned_size((size_t)1 << shift, size);
-    for (size_t shift = 1; shift < 64; shift++) {
+    for (size_t shift = 1; shift < BITS; shift++) {
         size_t power = (size_t)1 << shift;
         for (size_t size = 0; size <= 100000; size = 10 * size + 1) {
             bad_alignment(power + 1 > 2 ? power + 1 : 3, size);
@@ -246,7 +250,7 @@ static void products_and_the_rest(void)
     for (unsigned bit = 4; bit < 32; bit++)
         bad_cache(64, 0, 1u << bit);
     bad_cache(0, 0, 0);
-    for (size_t more = 1; more < (size_t)1 << 40; more *= 5)
+    for (size_t more = 1; more < SIZE_MAX >> 24; more *= 5)
         bad_cache(SLA_CACHE_SIZE_MAX + more, 16, 0);
     for (size_t alignment = 2 * SLA_CACHE_ALIGN_MAX; alignment != 0; alignment *= 2)
         bad_cache(64, alignment, 0);
@@ -295,7 +299,7 @@ static void random_one(struct support_rng *rng)
     size_t factor = support_below(rng, 100000) + 2, size = support_below(rng, 5000);
     switch (support_below(rng, 8)) {
     case 0: bad_size(random_top(rng)); break;
-    case 1: bad_aligned_size((size_t)1 << support_below(rng, 63), random_top(rng)); break;
+    case 1: bad_aligned_size((size_t)1 << support_below(rng, BITS - 1), random_top(rng)); break;
     case 2: bad_alignment(random_odd(rng), size); break;
     case 3: bad_product(factor, SIZE_MAX / factor + 1 + size); break;
     case 4: bad_product(SIZE_MAX / factor + 1 + size, factor); break;
