@@ -31,15 +31,15 @@
 #endif
 #define mmap(p, size, access, flags, fd, offset) \
     ((void *)syscall(SLAI_SYS_MMAP, (p), (size_t)(size), (access), (flags), (fd), (long)(offset)))
-#define munmap(p, size) ((int)syscall(SYS_munmap, (p), (size_t)(size)))
-#define mprotect(p, size, access) ((int)syscall(SYS_mprotect, (p), (size_t)(size), (access)))
-#define madvise(p, size, advice) ((int)syscall(SYS_madvise, (p), (size_t)(size), (advice)))
+#define munmap(p, size) syscall(SYS_munmap, (p), (size_t)(size))
+#define mprotect(p, size, access) syscall(SYS_mprotect, (p), (size_t)(size), (access))
+#define madvise(p, size, advice) syscall(SYS_madvise, (p), (size_t)(size), (advice))
 #define mremap(p, old, size, flags, to) \
     ((void *)syscall(SYS_mremap, (p), (size_t)(old), (size_t)(size), (flags), (to)))
-#define fcntl(fd, command, value) ((int)syscall(SYS_fcntl, (fd), (command), (value)))
+#define fcntl(fd, command, value) syscall(SYS_fcntl, (fd), (command), (value))
 #ifdef __LP64__ /* elsewhere the C library and the system need not agree on the structs */
-#define getrlimit(what, r) ((int)syscall(SYS_prlimit64, 0, (what), NULL, (r)))
-#define clock_gettime(id, t) ((int)syscall(SYS_clock_gettime, (id), (t)))
+#define getrlimit(what, r) syscall(SYS_prlimit64, 0, (what), NULL, (r))
+#define clock_gettime(id, t) syscall(SYS_clock_gettime, (id), (t))
 #endif
 #endif
 
