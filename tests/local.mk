@@ -33,7 +33,8 @@ AM_TESTS_ENVIRONMENT = \
 
 check_LTLIBRARIES += %D%/libsupport.la
 # unit.c looks inside, the rest of the tests do not.
-%C%_libsupport_la_SOURCES = %D%/arena.c %D%/arena.h %D%/support.c %D%/support.h %D%/unit/unit.c %D%/unit/unit.h
+%C%_libsupport_la_SOURCES = %D%/arena.c %D%/arena.h %D%/life/wrap.c %D%/support.c %D%/support.h \
+	%D%/unit/unit.c %D%/unit/unit.h
 %C%_libsupport_la_CPPFLAGS = $(AM_CPPFLAGS) $(COVERAGE_CPPFLAGS)
 %C%_libsupport_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
@@ -119,6 +120,7 @@ check_PROGRAMS += $(check_programs)
 TESTS += $(check_programs)
 endif
 LDADD = %D%/libsupport.la libslabcheck.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(COVERAGE_FLAGS) -lm
+LDADD += $(WRAP_LIBS)
 %C%_misuse_test_extended_SOURCES = %D%/misuse/test_extended.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
 %C%_misuse_test_misuse_SOURCES = %D%/misuse/test_misuse.c %D%/misuse/misdeeds.c %D%/misuse/misdeeds.h
 %C%_unit_test_bench_stats_SOURCES = %D%/unit/test_bench_stats.c bench/stats.c bench/histogram.c bench/params.c

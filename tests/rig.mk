@@ -4,11 +4,13 @@
 # SPDX-License-Identifier: MIT
 
 # Shell tests that 'make check' leaves out, because of their time or their tools.
-rig_tests = %D%/rig/coverage.sh %D%/rig/tsan.sh %D%/rig/soaktest.sh
+rig_tests = %D%/life/modes.sh %D%/rig/coverage.sh %D%/rig/tsan.sh %D%/rig/soaktest.sh
 # What those read besides themselves.
 rig_files = %D%/rig/build.sh
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
 soak_tests = \
+	%D%/life/test_fork \
+	%D%/life/test_signals \
 	%D%/life/test_torture \
 	%D%/threads/test_stress \
 	%D%/threads/test_mix \

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- the handler of SIGABRT allocates, whatever was held where the misuse was found --- */
@@ -289,6 +290,94 @@ START_TEST(interrupted_by_a_timer)
 }
 END_TEST
 
+/* --- processes that are stopped, continued and killed at any instant: they share nothing to be left behind --- */
+
+#define GROUP 5
+static pid_t group[GROUP];
+static _Atomic int enough;
+
+static void finish(int number)
+{
+    (void)number;
+    atomic_store(&enough, 1);
+}
+
+static void *until_enough(void *arg)
+{
+    struct support_rng rng;
+    void *held[100] = {NULL};
+    support_seed(&rng, (uintptr_t)arg);
+    while (!atomic_load(&enough)) {
+        size_t i = support_below(&rng, ARRAY_LEN(held));
+        sla_free(held[i]);
+        held[i] = sla_malloc(support_random_size(&rng));
+        CHILD_REQUIRE(held[i] != NULL);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        sla_free(held[i]);
+    return NULL;
+}
+
+static void member(int number)
+{
+    pthread_t threads[3];
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        CHILD_REQUIRE(pthread_create(&threads[i], NULL, until_enough, (void *)(uintptr_t)(number * 3 + (int)i)) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        CHILD_REQUIRE(pthread_join(threads[i], NULL) == 0);
+    CHILD_REQUIRE(slai_check_heap() == NULL);
+    _exit(0);
+}
+
+static void begin_member(int number)
+{
+    group[number] = fork();
+    CHILD_REQUIRE(group[number] >= 0);
+    if (group[number] == 0)
+        member(number);
+}
+
+static void torment(void *arg)
+{
+    struct support_rng rng;
+    size_t all = support_plan(100, 10000, 2000), killed = 0;
+    support_seed(&rng, *(uint64_t *)arg);
+    CHILD_REQUIRE(signal(SIGUSR1, finish) != SIG_ERR);
+    for (int i = 0; i < GROUP; i++)
+        begin_member(i);
+    for (size_t n = 0; n < all; n++) {
+        static const int kinds[] = {SIGSTOP, SIGCONT, SIGSTOP, SIGCONT, SIGKILL};
+        int victim = (int)support_below(&rng, GROUP), kind = kinds[support_below(&rng, ARRAY_LEN(kinds))], status;
+        usleep((useconds_t)support_below(&rng, 3000));
+        CHILD_REQUIRE(kill(group[victim], kind) == 0);
+        if (kind != SIGKILL)
+            continue;
+        CHILD_REQUIRE(waitpid(group[victim], &status, 0) == group[victim]);
+        CHILD_REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* it did not end by itself before */
+        begin_member(victim);
+        killed++;
+    }
+    for (int i = 0; i < GROUP; i++) {
+        int status = -1;
+        CHILD_REQUIRE(kill(group[i], SIGCONT) == 0 && kill(group[i], SIGUSR1) == 0);
+        CHILD_REQUIRE(waitpid(group[i], &status, 0) == group[i] && status == 0);
+    }
+    support_mail[0] = all;
+    support_mail[1] = killed;
+}
+
+START_TEST(stopped_and_killed)
+{
+    static uint64_t seed = 20260501;
+    struct support_child child;
+    support_run_child(torment, &seed, 600, &child);
+    ck_assert_msg(child.exited && child.status == 0, "status %d, signal %d: %s", child.status, child.signal,
+                  child.errors);
+    support_ran("processes stopped, continued and killed: %zu signals, %zu killed, seed %llu", (size_t)child.mail[0],
+                (size_t)child.mail[1], (unsigned long long)seed);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("life/signals");
@@ -297,5 +386,6 @@ int main(void)
     if (!SUPPORT_ASAN)
         tcase_add_loop_test(tc, handler_of_an_abort_allocates, 0, (int)ARRAY_LEN(misdeeds));
     tcase_add_test(tc, interrupted_by_a_timer);
+    tcase_add_test(tc, stopped_and_killed);
     return support_main(suite);
 }
