@@ -98,9 +98,9 @@ void *slai_fault_cut(char *p, size_t size, size_t slack)
 {
     size_t head = (size_t)-(uintptr_t)p & slack;
     if (head > 0)
-        munmap(p, head);
+        (void)munmap(p, head);
     if (slack > head)
-        munmap(p + head + size, slack - head);
+        (void)munmap(p + head + size, slack - head);
     return p + head;
 }
 #endif
