@@ -71,6 +71,7 @@ core_sources = \
 	%D%/os/lock.h \
 	%D%/os/memory.c \
 	%D%/os/os.h \
+	%D%/os/shadow.h \
 	%D%/os/system.h \
 	%D%/os/tls.c \
 	%D%/os/tls.h \
@@ -89,7 +90,10 @@ core_sources += %D%/os/linux.c
 else
 core_sources += %D%/os/posix.c
 endif
-EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/layout.ld %D%/os/linux.c %D%/os/posix.c
+if VALGRIND
+core_sources += %D%/os/shadow.c
+endif
+EXTRA_DIST += %D%/README.md %D%/LAYERS %D%/slaballoc.map %D%/layout.ld %D%/os/linux.c %D%/os/posix.c %D%/os/shadow.c
 
 # mremap and the like: what the system layer uses is not in plain POSIX.
 if OS_LINUX

@@ -24,3 +24,4 @@ include %D%/mutants/local.mk
 include %D%/fuzz/local.mk
 include %D%/model/local.mk
 include %D%/ports/local.mk
+include %D%/memcheck/local.mk

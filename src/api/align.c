@@ -11,17 +11,20 @@
 /* align is a power of two. */
 void *slai_aligned_in(struct sla_heap *heap, size_t align, size_t size)
 {
+    size_t room = slai_shadow_room(size);
     unsigned class;
     bool zero;
+    void *p;
     if (size > PTRDIFF_MAX || align > PTRDIFF_MAX) {
         errno = ENOMEM;
         return NULL;
     }
-    class = slai_class_aligned(size, align < 8 ? 8 : align);
+    class = slai_class_aligned(room, align < 8 ? 8 : align);
     if (class != 0)
-        return slai_class_in(heap, class);
+        return slai_shadow_alloc(slai_class_in(heap, class), size, false);
     slai_arrive();
-    return slai_large(heap, size, align, &zero);
+    p = slai_large(heap, room, align, &zero);
+    return slai_shadow_alloc(p, size, false);
 }
 
 static void *aligned(size_t align, size_t size)

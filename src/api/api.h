@@ -7,6 +7,7 @@
 
 #include "heap/account.h"
 #include "os/os.h"
+#include "os/shadow.h"
 #include "util/atomic.h"
 
 /* malloc.c: what the hot path in api/fast.h falls back on. */

@@ -41,8 +41,11 @@ static SLA_NOINLINE size_t alloc_rest(size_t size, void **blocks, size_t n, size
 
 size_t sla_alloc_batch(size_t size, void **blocks, size_t count) SLA_NOEXCEPT
 {
-    size_t n = SLA_LIKELY(size <= SLAI_MEDIUM_MAX) ? pop_run(size, blocks, count) : 0;
-    return SLA_LIKELY(n == count) ? n : alloc_rest(size, blocks, n, count);
+    size_t room = slai_shadow_room(size), n = SLA_LIKELY(room <= SLAI_MEDIUM_MAX) ? pop_run(room, blocks, count) : 0;
+    n = SLA_LIKELY(n == count) ? n : alloc_rest(room, blocks, n, count);
+    for (size_t i = 0; SLA_VALGRIND && i < n; i++)
+        slai_shadow_alloc(blocks[i], size, false);
+    return n;
 }
 
 /* The scaled class of p's page; 0, whose stack is always full, where there is no slab or p is not in the window. */
@@ -104,6 +107,8 @@ SLA_INLINE size_t push_runs(void *const *blocks, size_t n)
 
 void sla_free_batch(void **blocks, size_t count) SLA_NOEXCEPT
 {
+    for (size_t i = 0; SLA_VALGRIND && i < count; i++)
+        (void)slai_shadow_free(blocks[i]);
     while (count > 0) {
         count = push_runs(blocks, count);
         if (SLA_UNLIKELY(count > 0))

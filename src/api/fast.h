@@ -23,9 +23,10 @@ SLA_INLINE void *slai_pop(struct slai_tcache *tc, size_t scaled, size_t size)
 SLA_INLINE void *slai_malloc(size_t size)
 {
     struct slai_tcache *tc = slai_current;
-    if (SLA_UNLIKELY(size > SLAI_SMALL_MAX))
-        return slai_malloc_medium(size);
-    return slai_pop(tc, tc->map.small[(size + 7) / 8], size);
+    size_t room = slai_shadow_room(size);
+    if (SLA_UNLIKELY(room > SLAI_SMALL_MAX))
+        return slai_shadow_alloc(slai_malloc_medium(room), size, false);
+    return slai_shadow_alloc(slai_pop(tc, tc->map.small[(room + 7) / 8], room), size, false);
 }
 
 SLA_INLINE void slai_push(struct slai_stack *stack, void *p)
@@ -43,6 +44,8 @@ SLA_INLINE void slai_free(void *p)
 {
     const char *base = slai_load_settled(&slai_window.base);
     size_t page = ((uintptr_t)p - (uintptr_t)base) >> SLAI_PAGE_SHIFT;
+    if (slai_shadow_free(p))
+        return;
     if (SLA_UNLIKELY(page >= slai_load_settled(&slai_window.pages))) {
         slai_free_slow(p); /* NULL, foreign, or in a further region */
         return;

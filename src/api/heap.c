@@ -88,19 +88,19 @@ void *sla_heap_malloc(sla_heap_t *heap, size_t size) SLA_NOEXCEPT
     struct slai_tcache *tc = slai_tcache;
     struct slai_stack *stack;
     void *block;
-    size_t scaled;
+    size_t scaled, room = slai_shadow_room(size);
     if (SLA_LIKELY(heap != NULL))
         tc = slai_heap_cache_at(tc, heap->account.number);
-    if (SLA_UNLIKELY(size > SLAI_MEDIUM_MAX))
-        return slai_malloc_in(heap, size);
-    scaled = SLA_LIKELY(size <= SLAI_SMALL_MAX) ? tc->map.small[(size + 7) / 8] : tc->map.medium[(size + 127) / 128];
+    if (SLA_UNLIKELY(room > SLAI_MEDIUM_MAX))
+        return slai_shadow_alloc(slai_malloc_in(heap, room), size, false);
+    scaled = SLA_LIKELY(room <= SLAI_SMALL_MAX) ? tc->map.small[(room + 7) / 8] : tc->map.medium[(room + 127) / 128];
     stack = slai_stack_of(tc, scaled);
     block = *stack->top;
     if (SLA_UNLIKELY(block == NULL))
-        return slai_malloc_in(heap, size);
+        return slai_shadow_alloc(slai_malloc_in(heap, room), size, false);
     slai_forget_registers();
     stack->top--;
-    return block;
+    return slai_shadow_alloc(block, size, false);
 }
 
 void *sla_heap_calloc(sla_heap_t *heap, size_t count, size_t size) SLA_NOEXCEPT
@@ -113,13 +113,14 @@ void *sla_heap_realloc(sla_heap_t *heap, void *block, size_t size) SLA_NOEXCEPT
     size_t old;
     void *moved;
     if (block == NULL)
-        return slai_malloc_in(heap, size);
+        return slai_shadow_alloc(slai_malloc_in(heap, slai_shadow_room(size)), size, false);
     if (size == 0 || slai_heap_of(slai_account_at(block)) == heap)
         return slai_realloc(block, size);
     old = slai_size_of(block, "realloc");
-    moved = old != 0 ? slai_malloc_in(heap, size) : NULL;
+    moved = old != 0 ? slai_malloc_in(heap, slai_shadow_room(size)) : NULL;
     if (moved != NULL) {
-        memcpy(moved, block, old < size ? old : size);
+        slai_shadow_alloc(moved, size, false);
+        memcpy(moved, block, slai_shadow_size(block, old < size ? old : size));
         slai_free(block);
     } else if (old == 0) {
         errno = EINVAL; /* reported; with abort=0 the program goes on */
@@ -157,21 +158,6 @@ sla_heap_t *sla_heap_create_on(const char *name, const sla_heap_pages_t *pages) 
     own.chunk = pages->chunk != 0 ? pages->chunk : CHUNK;
     slai_arrive();
     return slai_heap_make(name != NULL ? name : "heap", &own);
-}
-
-void sla_heap_destroy(sla_heap_t *heap) SLA_NOEXCEPT
-{
-    int saved = errno;
-    const char *wrong;
-    if (heap == NULL)
-        return;
-    slai_arrive();
-    wrong = slai_heap_end(heap);
-    if (wrong == NULL)
-        slai_purge_after_give();
-    else
-        slai_misuse("heap_destroy", heap, wrong, 0);
-    errno = saved;
 }
 
 sla_heap_t *sla_heap_of(const void *address) SLA_NOEXCEPT { return slai_heap_of(slai_account_at(address)); }
@@ -275,10 +261,20 @@ int sla_heap_stats(sla_heap_t *heap, sla_heap_stats_t *stats, size_t size) SLA_N
     return 0;
 }
 
+static char forgotten; /* the argument of a visit that tells memcheck of a heap's end */
+
 struct visitor {
     int (*visit)(void *block, size_t size, void *arg);
     void *arg;
 };
+
+static int visit_block(const struct visitor *v, void *block, size_t size)
+{
+    size = slai_shadow_usable(size);
+    if (v->arg != &forgotten)
+        slai_shadow_resize(block, size, size, false); /* it is told of them, so it may use them */
+    return v->visit(block, size, v->arg);
+}
 
 /* The slab is the depot's, but out of its lists: what visit frees cannot have it destroyed. */
 static int visit_slab(struct slai_span *s, const struct visitor *v)
@@ -286,7 +282,7 @@ static int visit_slab(struct slai_span *s, const struct visitor *v)
     int result = 0;
     for (uint32_t i = 0; i < s->capacity && result == 0; i++)
         if ((slai_load_relaxed(&s->free[i / SLAI_WORD_BITS]) >> i % SLAI_WORD_BITS & 1) == 0)
-            result = v->visit(s->start + (size_t)i * s->size, s->size, v->arg);
+            result = visit_block(v, s->start + (size_t)i * s->size, s->size);
     return result;
 }
 
@@ -317,18 +313,50 @@ static int visit_large(struct sla_heap *heap, const struct visitor *v)
         slai_lock(&slai_pageheap.lock);
         next = l->next;
         slai_unlock(&slai_pageheap.lock);
-        result = v->visit(s->start, (size_t)s->pages << SLAI_PAGE_SHIFT, v->arg);
+        result = visit_block(v, s->start, (size_t)s->pages << SLAI_PAGE_SHIFT);
     }
     return result;
+}
+
+static int visit_all(struct sla_heap *heap, const struct visitor *v)
+{
+    int result = 0;
+    slai_heap_settle(heap);
+    for (unsigned c = 1; c < SLAI_CLASSES && result == 0; c++)
+        result = visit_slabs(heap, c, v);
+    return result == 0 ? visit_large(heap, v) : result;
 }
 
 int sla_heap_visit(sla_heap_t *heap, int (*visit)(void *block, size_t size, void *arg), void *arg) SLA_NOEXCEPT
 {
     const struct visitor v = {visit, arg};
-    int result = 0;
     slai_arrive();
-    slai_heap_settle(heap);
-    for (unsigned c = 1; c < SLAI_CLASSES && result == 0; c++)
-        result = visit_slabs(heap, c, &v);
-    return result == 0 ? visit_large(heap, &v) : result;
+    return visit_all(heap, &v);
+}
+
+/* --- The end --- */
+
+static int forget(void *block, size_t size, void *arg)
+{
+    (void)size;
+    (void)arg;
+    (void)slai_shadow_free(block);
+    return 0;
+}
+
+void sla_heap_destroy(sla_heap_t *heap) SLA_NOEXCEPT
+{
+    int saved = errno;
+    const char *wrong;
+    if (heap == NULL)
+        return;
+    slai_arrive();
+    if (slai_shadow_on() && slai_heap_may_end(heap))
+        (void)visit_all(heap, &(struct visitor){forget, &forgotten});
+    wrong = slai_heap_end(heap);
+    if (wrong == NULL)
+        slai_purge_after_give();
+    else
+        slai_misuse("heap_destroy", heap, wrong, 0);
+    errno = saved;
 }

@@ -90,7 +90,8 @@ sla_cache_t *sla_cache_create(const char *name, size_t size, size_t align, unsig
     }
     if (align < 8)
         align = 8;
-    stride = (flags & SLA_CACHE_DEBUG) != 0 ? slai_objdebug_stride(size, align) : slai_round_up(size, align);
+    stride = (flags & SLA_CACHE_DEBUG) != 0 ? slai_objdebug_stride(size, align)
+                                            : slai_round_up(slai_shadow_room(size), align);
     slai_arrive();
     slai_lock(&registry.lock);
     cache = vacancy();
@@ -115,6 +116,7 @@ static bool unmake(struct sla_cache *cache, struct slai_span *s)
     for (unsigned w = 0; w < s->words; w++) {
         while (made[w] != 0 && s->place == SLAI_NOWHERE) {
             void *object = s->start + ((size_t)w * SLAI_WORD_BITS + slai_low_bit(made[w])) * s->size;
+            slai_shadow_show(object, s->size, true);
             made[w] &= made[w] - 1; /* first: in a fork child it is not destroyed again */
             if ((cache->flags & SLA_CACHE_DEBUG) != 0) {
                 slai_objdebug_audit(cache, object, "cache_reap");
@@ -122,6 +124,7 @@ static bool unmake(struct sla_cache *cache, struct slai_span *s)
                 cache->destructor(object, cache->arg);
                 slai_add_relaxed(&cache->destroyed, 1);
             }
+            slai_shadow_hide(object, s->size);
         }
     }
     return s->place == SLAI_NOWHERE;

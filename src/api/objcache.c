@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "cache/idle.h"
+#include "os/shadow.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,18 +22,46 @@ _Static_assert(offsetof(struct slai_object_stack, stack.top) == TOP * sizeof(voi
 static SLA_NOINLINE void *alloc_slow(struct sla_cache *cache);
 static SLA_NOINLINE void free_slow(struct sla_cache *cache, void *object);
 
+/* What memcheck is told: of an object whose contents were kept nobody knows what was written to it before. */
+SLA_INLINE void *hand_out(const struct sla_cache *cache, void *object)
+{
+    bool kept = (cache->store.kind.class.flags & SLAI_CLASS_KEPT) != 0;
+    bool made = (cache->flags & SLA_CACHE_DEBUG) == 0 || cache->constructor != NULL;
+    return slai_shadow_alloc(object, cache->size, (kept && made) || (cache->flags & SLA_CACHE_ZEROED) != 0);
+}
+
+SLA_INLINE void take_back(const struct sla_cache *cache, void *object)
+{
+    (void)slai_shadow_free(object);
+    if (SLA_VALGRIND && object != NULL && (cache->flags & SLA_CACHE_TYPE_STABLE) != 0)
+        slai_shadow_show(object, cache->size, true); /* it may still be read */
+}
+
+/* Between the two a free object, and what a debugged one has behind it, is written to. */
+static void unwrap(const struct sla_cache *cache, void *object, bool defined)
+{
+    slai_shadow_show(object, cache->store.kind.class.size, defined);
+}
+
+static void wrap(const struct sla_cache *cache, void *object)
+{
+    slai_shadow_hide(object, cache->store.kind.class.size);
+    if ((cache->flags & SLA_CACHE_TYPE_STABLE) != 0)
+        slai_shadow_show(object, cache->size, true);
+}
+
 void *sla_cache_alloc(sla_cache_t *cache) SLA_NOEXCEPT
 {
     size_t i = cache->take;
     void ***table = (void ***)slai_tcache->objects, **top = table[i + TOP], *object;
     SLA_INDEX(i);
     if (SLA_UNLIKELY(top == table[i + BASE]))
-        return alloc_slow(cache);
+        return hand_out(cache, alloc_slow(cache));
     object = *top;
     slai_forget_registers(); /* so that the last line but one is one instruction on memory */
     SLA_INDEX(i);
     table[i + TOP]--;
-    return object;
+    return hand_out(cache, object);
 }
 
 /* Is the object in a page of this cache's? Only the pages the hot path knows: false means, look closer. */
@@ -59,6 +88,7 @@ SLA_INLINE bool push(const struct sla_cache *cache, void *object)
 
 void sla_cache_free(sla_cache_t *cache, void *object) SLA_NOEXCEPT
 {
+    take_back(cache, object);
     if (!is_near(cache, object) || !push(cache, object))
         free_slow(cache, object);
 }
@@ -89,9 +119,13 @@ static bool construct(struct sla_cache *cache, void *object)
 static bool make(struct sla_cache *cache, void *object)
 {
     uint64_t bit, *word = made_word(object, &bit);
+    bool made;
     if ((slai_load_relaxed(word) & bit) != 0)
         return true;
-    if (!construct(cache, object))
+    unwrap(cache, object, false);
+    made = construct(cache, object);
+    wrap(cache, object);
+    if (!made)
         return false;
     slai_or_relaxed(word, bit); /* others' bits are in the word; whoever reads ours gets the object from us */
     return true;
@@ -131,11 +165,15 @@ static void *take_debugged(struct sla_cache *cache)
     int err;
     if (object == NULL)
         return NULL;
+    unwrap(cache, object, true);
     slai_objdebug_take(cache, object);
-    if (construct(cache, object))
+    if (construct(cache, object)) {
+        wrap(cache, object);
         return object;
+    }
     err = errno;
     slai_objdebug_poison(cache, object);
+    wrap(cache, object);
     slai_free_class(cache->class, object, "cache_alloc");
     errno = err;
     return NULL;
@@ -203,6 +241,13 @@ static void look_after(struct sla_cache *cache)
         (void)slai_objcache_reap(cache, (uint64_t)delay, REAP_MOST, false);
 }
 
+static void zero(const struct sla_cache *cache, void *object)
+{
+    unwrap(cache, object, false);
+    memset(object, 0, cache->size);
+    wrap(cache, object);
+}
+
 /* The hot path leaves these to the slow one, which has what is ready in the stack at hand. */
 static void *pop_zeroed(struct sla_cache *cache)
 {
@@ -211,7 +256,8 @@ static void *pop_zeroed(struct sla_cache *cache)
     if (object == NULL)
         return NULL;
     o->stack.top--;
-    return memset(object, 0, cache->size);
+    zero(cache, object);
+    return object;
 }
 
 /* Callbacks may change errno; it changes on failure alone. */
@@ -227,7 +273,7 @@ static void *alloc_slow(struct sla_cache *cache)
     saved = object != NULL ? saved : errno;
     look_after(cache);
     if (object != NULL && (cache->flags & SLA_CACHE_ZEROED) != 0)
-        memset(object, 0, cache->size);
+        zero(cache, object);
     errno = saved;
     return object;
 }
@@ -236,6 +282,7 @@ void slai_objcache_put(unsigned class, void *object, const char *call)
 {
     struct sla_cache *cache = slai_objcache_at(class);
     if ((cache->flags & SLA_CACHE_DEBUG) != 0) {
+        unwrap(cache, object, true);
         if (!slai_objdebug_check(cache, object, call))
             return;
         if (cache->destructor != NULL) {
@@ -243,6 +290,7 @@ void slai_objcache_put(unsigned class, void *object, const char *call)
             slai_add_relaxed(&cache->destroyed, 1);
         }
         slai_objdebug_poison(cache, object);
+        wrap(cache, object);
     }
     slai_free_class(class, object, call);
 }
@@ -250,7 +298,7 @@ void slai_objcache_put(unsigned class, void *object, const char *call)
 size_t slai_objcache_usable(unsigned class)
 {
     const struct sla_cache *cache = slai_objcache_at(class);
-    return (cache->flags & SLA_CACHE_DEBUG) != 0 ? cache->size : cache->store.kind.class.size;
+    return (cache->flags & SLA_CACHE_DEBUG) != 0 ? slai_shadow_room(cache->size) : cache->store.kind.class.size;
 }
 
 SLA_COLD void slai_objcache_misuse(const char *call, const void *object, const char *what,
@@ -308,6 +356,8 @@ size_t sla_cache_alloc_batch(sla_cache_t *cache, void **objects, size_t count) S
             objects[n++] = one;
         }
     }
+    for (size_t i = 0; SLA_VALGRIND && i < n; i++)
+        (void)hand_out(cache, objects[i]);
     return n;
 }
 
@@ -341,6 +391,8 @@ static size_t push_run(const struct sla_cache *cache, void *const *objects, size
 
 void sla_cache_free_batch(sla_cache_t *cache, void **objects, size_t count) SLA_NOEXCEPT
 {
+    for (size_t i = 0; SLA_VALGRIND && i < count; i++)
+        take_back(cache, objects[i]);
     for (size_t n = 0, some; n < count; n += some) {
         some = push_run(cache, objects + n, count - n);
         if (some == 0) {

@@ -24,7 +24,8 @@ static SLA_NOINLINE void *calloc_large(struct sla_heap *heap, size_t size)
         return NULL;
     }
     slai_arrive();
-    p = slai_large(heap, size, 1, &zero);
+    p = slai_large(heap, slai_shadow_room(size), 1, &zero);
+    slai_shadow_alloc(p, size, zero);
     if (p != NULL && !zero)
         memset(p, 0, size);
     return p;
@@ -51,7 +52,7 @@ void *slai_calloc_in(struct sla_heap *heap, size_t count, size_t size)
         return NULL;
     if (SLA_UNLIKELY(n > SLAI_PAGES_FROM))
         return calloc_large(heap, n);
-    p = slai_malloc_in(heap, n);
+    p = slai_shadow_alloc(slai_malloc_in(heap, slai_shadow_room(n)), n, false);
     return SLA_LIKELY(p != NULL) ? memset(p, 0, n) : NULL;
 }
 
@@ -76,7 +77,9 @@ SLA_INLINE size_t block_size(const void *p, const char *call)
 /* What sla_malloc(size) gives; size <= PTRDIFF_MAX. */
 static size_t good_size(size_t size)
 {
-    return size <= SLAI_MEDIUM_MAX ? slai_class_size(slai_class_of(size)) : slai_round_up(size, SLAI_PAGE);
+    size_t room = slai_shadow_room(size);
+    return slai_shadow_usable(room <= SLAI_MEDIUM_MAX ? slai_class_size(slai_class_of(room))
+                                                      : slai_round_up(room, SLAI_PAGE));
 }
 
 /* There is no memory for a new block, but the old one will do if it was to shrink: then nothing failed. */
@@ -85,7 +88,7 @@ static SLA_COLD void *kept(void *p, size_t old, size_t size, int saved)
     if (size > old)
         return NULL;
     errno = saved;
-    return p;
+    return slai_shadow_resize(p, old, size, false);
 }
 
 /*
@@ -96,6 +99,7 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
 {
     const struct slai_span *s = slai_unmapped_slab(p);
     struct sla_heap *heap;
+    size_t room = slai_shadow_room(size);
     bool zero = false;
     int saved = errno;
     void *q;
@@ -105,24 +109,25 @@ static void *resize(void *p, size_t old, size_t keep, size_t size, size_t *blank
         return NULL;
     }
     /* A large block keeps at most an eighth that it does not need. */
-    if (size <= old && size >= (s != NULL ? slai_classes[s->class].keep : old - old / 8))
-        return p;
+    if (room <= old && room >= (s != NULL ? slai_classes[s->class].keep : old - old / 8))
+        return slai_shadow_resize(p, old, size, false);
     slai_arrive();
     heap = slai_heap_of(slai_account_at(p)); /* it stays there, whichever is current */
     if (size > SLAI_PAGES_FROM && slai_large_size(p) != 0) {
-        q = slai_large_resize(p, size, &zero) ? p : slai_large_move(p, size, &zero);
+        q = slai_large_resize(p, room, &zero) ? p : slai_large_move(p, room, &zero);
         if (q != NULL) {
             if (SLA_UNLIKELY(heap != NULL))
                 slai_heap_grown(heap, size);
             *blank = zero ? old : size;
-            return q;
+            return slai_shadow_resize(q, old, size, zero);
         }
     }
-    q = size > SLAI_PAGES_FROM ? slai_large(heap, size, 1, &zero) : slai_malloc_in(heap, size);
+    q = size > SLAI_PAGES_FROM ? slai_large(heap, room, 1, &zero) : slai_malloc_in(heap, room);
     if (q == NULL)
         return kept(p, old, size, saved);
     keep = keep < size ? keep : size;
-    memcpy(q, p, keep);
+    slai_shadow_alloc(q, size, zero);
+    memcpy(q, p, slai_shadow_size(p, keep));
     *blank = zero ? keep : size;
     slai_free(p);
     return q;
@@ -135,6 +140,7 @@ static SLA_NOINLINE void *realloc_other(void *p, size_t size)
     if (p == NULL)
         return slai_malloc(size);
     if (size == 0) {
+        (void)slai_shadow_free(p);
         slai_free_as(p, "realloc");
         return NULL;
     }
@@ -151,12 +157,13 @@ static SLA_NOINLINE void *move_slowly(void *p, size_t size, size_t want, size_t 
 {
     int saved = errno;
     void *q = slai_malloc_in(NULL, want);
-    if (q == NULL && want > size)
-        q = slai_malloc_in(NULL, size);
+    if (q == NULL && want > slai_shadow_room(size))
+        q = slai_malloc_in(NULL, slai_shadow_room(size));
     if (SLA_UNLIKELY(q == NULL))
         return kept(p, old, size, saved);
     errno = saved;
-    memcpy(q, p, old < size ? old : size);
+    slai_shadow_alloc(q, size, false);
+    memcpy(q, p, slai_shadow_size(p, old < size ? old : size));
     slai_free(p);
     return q;
 }
@@ -170,7 +177,7 @@ static SLA_NOINLINE void *realloc_small(void *p, const struct slai_class *class,
     struct slai_tcache *tc = slai_tcache;
     struct slai_stack *from = slai_stack_of(tc, scaled), *to;
     size_t old = class->size;
-    size_t want = size - old < old / 8 ? size + size / 16 : size;
+    size_t room = slai_shadow_room(size), want = room - old < old / 8 ? room + room / 16 : room;
     void *q;
     to = slai_stack_of(tc, want <= SLAI_SMALL_MAX ? tc->map.small[(want + 7) / 8] : tc->map.medium[(want + 127) / 128]);
     q = *to->top;
@@ -178,20 +185,22 @@ static SLA_NOINLINE void *realloc_small(void *p, const struct slai_class *class,
         return move_slowly(p, size, want, old);
     slai_forget_registers();
     to->top--;
-    q = memcpy(q, p, old < size ? old : size);
+    slai_shadow_alloc(q, size, false);
+    q = memcpy(q, p, slai_shadow_size(p, old < size ? old : size));
+    (void)slai_shadow_free(p);
     slai_push(from, p);
     return q;
 }
 
 void *slai_realloc(void *p, size_t size)
 {
-    size_t scaled;
+    size_t scaled, room = slai_shadow_room(size);
     const struct slai_class *class = look_up(p, &scaled);
     if (SLA_UNLIKELY(class == NULL))
         return realloc_other(p, size);
     /* In place while the block fits and is at least half used. */
-    if (SLA_LIKELY(size <= class->size && size >= class->keep))
-        return p;
+    if (SLA_LIKELY(room <= class->size && room >= class->keep) && SLA_LIKELY(!SLA_VALGRIND || size > 0))
+        return slai_shadow_resize(p, class->size, size, false);
     if (SLA_UNLIKELY(scaled == 0 || size - 1 >= SLAI_PAGES_FROM))
         return realloc_other(p, size);
     return realloc_small(p, class, scaled, size);
@@ -267,22 +276,32 @@ static size_t try_expand(void *p, size_t least, size_t most)
         errno = EINVAL;
         return 0;
     }
-    if (old < most && slai_large_size(p) != 0) {
+    if (slai_shadow_room(most) > old && slai_large_size(p) != 0) {
         slai_arrive();
-        if (!expand_large(p, most) && old < least)
-            (void)expand_large(p, least);
+        if (!expand_large(p, slai_shadow_room(most)) && old < slai_shadow_room(least))
+            (void)expand_large(p, slai_shadow_room(least));
         old = slai_large_size(p);
         heap = slai_heap_of(slai_account_at(p));
         if (SLA_UNLIKELY(heap != NULL))
             slai_heap_grown(heap, least);
     }
-    if (old >= least)
+    old = slai_shadow_usable(old);
+    if (old >= least) {
+        slai_shadow_resize(p, old, old, false);
         return old;
+    }
     errno = ENOMEM;
     return 0;
 }
 
-size_t slai_usable_size(const void *p) { return p != NULL ? slai_size_of(p, "usable_size") : 0; }
+/* Who asks means to use them all. */
+size_t slai_usable_size(const void *p)
+{
+    size_t size = p != NULL ? slai_shadow_usable(slai_size_of(p, "usable_size")) : 0;
+    if (size != 0)
+        slai_shadow_resize((void *)(uintptr_t)p, size, size, false);
+    return size;
+}
 
 void *sla_calloc(size_t count, size_t size) SLA_NOEXCEPT { return slai_calloc(count, size); }
 void *sla_realloc(void *p, size_t size) SLA_NOEXCEPT { return slai_realloc(p, size); }
@@ -306,7 +325,7 @@ void *sla_malloc_usable(size_t size, size_t *usable) SLA_NOEXCEPT
 {
     void *p = slai_malloc(size);
     *usable = p != NULL ? good_size(size) : 0;
-    return p;
+    return slai_shadow_resize(p, *usable, *usable, false);
 }
 
 int sla_owns(const void *p) SLA_NOEXCEPT { return slai_region_of(p) != NULL; }

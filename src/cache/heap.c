@@ -90,15 +90,29 @@ static void shelve(struct sla_heap *heap)
     heaps.unused = heap;
 }
 
+/* REQUIRES HEAPS. */
+static const char *in_the_way(const struct sla_heap *heap)
+{
+    if (!heap->live)
+        return "heap already destroyed";
+    return slai_load_acquire(&heap->pushed) != 0 ? "heap is a thread's current one" : NULL;
+}
+
+bool slai_heap_may_end(struct sla_heap *heap)
+{
+    bool may;
+    slai_lock(&heaps.lock);
+    may = in_the_way(heap) == NULL;
+    slai_unlock(&heaps.lock);
+    return may;
+}
+
 const char *slai_heap_end(struct sla_heap *heap)
 {
-    const char *wrong = NULL;
+    const char *wrong;
     bool lent = false;
     slai_lock(&heaps.lock);
-    if (!heap->live)
-        wrong = "heap already destroyed";
-    else if (slai_load_acquire(&heap->pushed) != 0)
-        wrong = "heap is a thread's current one";
+    wrong = in_the_way(heap);
     if (wrong == NULL) {
         while (heap->caches.first != NULL) {
             struct slai_tcache *tc = CACHE(heap->caches.first);

@@ -63,6 +63,7 @@ struct sla_heap *slai_heap_make(const char *name, const struct slai_provider *pa
 /* Gives all it has to the page heap, and its chunks to its page functions, without a look at its blocks;
    slai_purge_after_give() should follow. NULL, or why it cannot be. Takes HEAPS and all below. No lock may be held. */
 const char *slai_heap_end(struct sla_heap *heap);
+bool slai_heap_may_end(struct sla_heap *heap); /* is nothing in the way of that? Takes HEAPS */
 
 /* The cache that the thread with that home has of a heap; slai_unborn if none. By the thread itself. */
 SLA_INLINE struct slai_tcache *slai_heap_cache_at(const struct slai_tcache *home, uint32_t number)

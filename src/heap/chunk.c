@@ -2,6 +2,7 @@
 
 #include "heap/pageheap.h"
 #include "os/os.h"
+#include "os/shadow.h"
 
 #include <errno.h>
 
@@ -12,7 +13,10 @@ bool slai_chunk_add(struct slai_account *a, void *memory, size_t size, bool zero
     char *raw = slai_os_reserve(raw_size);
     struct slai_span *s = NULL;
     int saved = errno;
+    if (raw != NULL)
+        slai_shadow_own(raw, raw_size, true);
     if (raw != NULL && slai_os_commit(raw, raw_size)) {
+        slai_shadow_hide(memory, size);
         slai_lock(&slai_pageheap.lock);
         s = slai_region_lend(memory, pages, a->number, raw, raw_size);
         if (s != NULL) {
@@ -22,8 +26,10 @@ bool slai_chunk_add(struct slai_account *a, void *memory, size_t size, bool zero
         }
         slai_unlock(&slai_pageheap.lock);
     }
-    if (s == NULL && raw != NULL)
+    if (s == NULL && raw != NULL) {
+        slai_shadow_show(memory, size, true);
         (void)slai_os_release(raw, raw_size);
+    }
     errno = s != NULL ? saved : ENOMEM;
     return s != NULL;
 }
@@ -72,6 +78,7 @@ void *slai_chunk_remove(struct slai_account *a, enum slai_chunks which, size_t *
         forget(r);
         (void)slai_region_drop(r); /* refusal costs the descriptors */
         slai_set_relaxed(&a->provided, a->provided - *size);
+        slai_shadow_show(memory, *size, true);
     }
     slai_unlock(&slai_pageheap.lock);
     return memory;

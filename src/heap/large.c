@@ -4,6 +4,7 @@
 #include "heap/pageheap.h"
 #include "heap/purge.h"
 #include "os/os.h"
+#include "os/shadow.h"
 
 #include <errno.h>
 
@@ -152,7 +153,7 @@ void *slai_large_move(void *p, size_t size, bool *zero)
     bool done;
     /* A block that was moved crosses mappings by now, which not every kernel moves and none moves all or nothing. */
     if (size < old || old < MOVE_LEAST || s->moved != 0 || s->lender != 0 || pages_of(size) > PAGES_MOST ||
-        slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
+        slai_shadow_on() || slai_load_relaxed(&slai_pageheap.moved) >= MOVES_MOST)
         return NULL;
     if (!slai_account_take(a, bytes_of(pages_of(size)))) {
         errno = saved;

@@ -3,6 +3,7 @@
 #include "heap/region.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/shadow.h"
 #include "util/bits.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ static char *map_chunk(size_t need, size_t *size)
         char *p = slai_os_reserve(*size);
         if (p == NULL)
             continue;
+        slai_shadow_own(p, *size, true);
         if (slai_os_commit(p, *size))
             return p;
         slai_os_release(p, *size);

@@ -1,6 +1,7 @@
 #include "heap/region.h"
 
 #include "os/os.h"
+#include "os/shadow.h"
 #include "util/conf.h"
 
 #include <errno.h>
@@ -199,6 +200,8 @@ static void publish(struct slai_region *r, struct slai_region *fresh)
         slai_set_relaxed(&slai_window.base, r->base);
         slai_set_relaxed(&slai_object_window.start, r->base + (r->data << SLAI_PAGE_SHIFT));
         slai_set_relaxed(&slai_object_window.spans, &r->spans[r->data]);
+        slai_shadow_own(&slai_object_window, sizeof slai_object_window, true); /* its start is the first block's */
+        slai_shadow_hide(&slai_object_window, sizeof slai_object_window);
         widen_window(r);
     }
     if (r == &slai_regions[slai_region_count])
@@ -223,6 +226,7 @@ static bool set_up(struct slai_region *fresh, size_t size, size_t need)
     if (r->data + need > r->pages)
         return false;
     r->spans_committed = (size_t)(ready - r->base);
+    slai_shadow_own(r->base, l.data << SLAI_PAGE_SHIFT, true);
     r->metadata = -(l.spans + slai_round_down(r->data, slai_os_page())); /* of the map what is never written */
     if (!commit_to(r, r->data + need))
         return false;

@@ -5,6 +5,7 @@
 #include "os/os.h"
 
 #include "os/fault.h"
+#include "os/shadow.h"
 #include "os/system.h"
 #include "util/assert.h"
 #include "util/atomic.h"
@@ -53,10 +54,12 @@ static bool purge_works(void *p)
     uint32_t v = slai_load_relaxed(&verdict);
     if (SLA_UNLIKELY(v == 0)) {
         volatile unsigned char *byte = p;
+        slai_shadow_show(p, 1, true);
         *byte = 1;
         if (SLAI_CALL(PROBE, p, slai_os_page(), slai_fault_word(), madvise(p, slai_os_page(), MADV_DONTNEED)) != 0)
             return true; /* this range's own trouble (locked, say): the real call will report it */
         v = *byte == 0 ? 1 : 2;
+        slai_shadow_hide(p, 1);
         slai_set_relaxed(&verdict, v);
     }
     return v == 1;
@@ -120,15 +123,19 @@ bool slai_os_privileged(void) { return SLAI_CALL(SECURE, NULL, 0, 1, getauxval(A
 void slai_os_wait(uint32_t *word, uint32_t value)
 {
     int saved = errno;
+    slai_shadow_quiet(true);
     if (SLAI_CALL(WAIT, word, 0, -1, syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0)) != 0 &&
         errno != EAGAIN && errno != EINTR)
         (void)SLAI_CALL(YIELD, word, 0, -1, sched_yield()); /* a sandbox without futexes: at least let others run */
+    slai_shadow_quiet(false);
     errno = saved;
 }
 
 void slai_os_wake(uint32_t *word)
 {
     int saved = errno;
+    slai_shadow_quiet(true);
     (void)SLAI_CALL(WAKE, word, 0, -1, syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+    slai_shadow_quiet(false);
     errno = saved;
 }

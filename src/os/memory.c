@@ -2,6 +2,7 @@
 #include "os/os.h"
 
 #include "os/fault.h"
+#include "os/shadow.h"
 #include "os/system.h"
 #include "util/assert.h"
 #include "util/atomic.h"
@@ -157,6 +158,7 @@ bool slai_os_release(void *p, size_t size)
         offer_again();
     if (SLAI_CALL(RELEASE, p, size, -1, munmap(p, size)) == 0) {
         slai_fault_mapped(0, size);
+        slai_shadow_own(p, size, false);
         return true;
     }
     slai_os_failed("munmap", size);
@@ -168,8 +170,10 @@ bool slai_os_release(void *p, size_t size)
 bool slai_os_commit(void *p, size_t size)
 {
     slai_assert(whole_pages(p, size));
-    if (SLAI_CALL(COMMIT, p, size, -1, mprotect(p, size, USABLE)) == 0)
+    if (SLAI_CALL(COMMIT, p, size, -1, mprotect(p, size, USABLE)) == 0) {
+        slai_shadow_hide(p, size);
         return true;
+    }
     slai_os_failed("mprotect", size);
     return false;
 }
@@ -181,14 +185,17 @@ static SLA_COLD void mend(void *p, size_t size)
     if (SLAI_CALL(INTACT, p, size, -1, mprotect(p, size, USABLE)) != 0 &&
         SLAI_CALL(MEND, p, size, MAP_FAILED, mmap(p, size, USABLE, OURS | MAP_FIXED, -1, 0)) == MAP_FAILED)
         slai_panic("a mapping was lost as it was renewed");
+    slai_shadow_hide(p, size);
     errno = saved;
 }
 
 bool slai_os_renew(void *p, size_t size)
 {
     slai_assert(whole_pages(p, size));
-    if (SLAI_CALL(RENEW, p, size, MAP_FAILED, mmap(p, size, USABLE, OURS | MAP_FIXED, -1, 0)) != MAP_FAILED)
+    if (SLAI_CALL(RENEW, p, size, MAP_FAILED, mmap(p, size, USABLE, OURS | MAP_FIXED, -1, 0)) != MAP_FAILED) {
+        slai_shadow_hide(p, size);
         return true;
+    }
     slai_os_failed("mmap", size);
     mend(p, size);
     return false;

@@ -13,6 +13,9 @@
 #ifndef SLA_TESTING
 #define SLA_TESTING 0 /* fault injection and internal test hooks */
 #endif
+#ifndef SLA_VALGRIND
+#define SLA_VALGRIND 0 /* memcheck is told of each block */
+#endif
 
 #define SLA_LIKELY(x) __builtin_expect(!!(x), 1)
 #define SLA_UNLIKELY(x) __builtin_expect(!!(x), 0)

@@ -15,6 +15,7 @@
 # --- The builds and machines that the ceilings are for ---
 need valgrind awk "$READELF"
 [ "${SLABALLOC_SANITIZER:-no}" = no ] || skip "a sanitizer changes all of it"
+[ "${SLABALLOC_MEMCHECK:-no}" = no ] || skip "memcheck is told of each block"
 [ "${SLABALLOC_DEBUG:-0}" = 0 ] || skip "the libraries have checks in them"
 level=
 for flag in ${SLABALLOC_CFLAGS--O2 -ftls-model=initial-exec}; do

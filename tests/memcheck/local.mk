@@ -1,0 +1,10 @@
+# tests/memcheck/local.mk: the library under memcheck, in a build of its own.
+#
+# SPDX-License-Identifier: MIT
+
+rig_tests += %D%/run.sh
+rig_files += %D%/faults.c
+clean-local: clean-memcheck
+clean-memcheck:
+	-rm -rf memcheck
+.PHONY: clean-memcheck
