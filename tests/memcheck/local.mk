@@ -4,7 +4,3 @@
 
 rig_tests += %D%/run.sh
 rig_files += %D%/faults.c
-clean-local: clean-memcheck
-clean-memcheck:
-	-rm -rf memcheck
-.PHONY: clean-memcheck

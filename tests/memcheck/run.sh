@@ -3,18 +3,15 @@
 # found, in the library and on the drop-in, by the words below; lost blocks are
 # told; clean programs and the tests of the interface have no error.
 # SPDX-License-Identifier: MIT
-. "${top_srcdir:?}/tests/preload/common.sh"
-name=memcheck
-need valgrind make
-[ "${SLABALLOC_SANITIZER:-no}" = no ] || skip 'a build with a sanitizer'
+. "${top_srcdir:?}/tests/rig/build.sh"
+name=memcheck include=-I$top_srcdir/include
+need valgrind pkg-config
 printf '#include <valgrind/memcheck.h>\n' | $CC -E - > /dev/null 2>&1 || skip 'there is no valgrind/memcheck.h'
 
-build=$top_builddir/memcheck
-mkdir -p "$build" && cd "$build" || exit 99
-[ -e config.status ] || "$top_srcdir/configure" -q --enable-valgrind --disable-bench --with-check=no --disable-static \
-    CC="$CC" CFLAGS='-O1 -g' > configure.log 2>&1 || { cat configure.log; fail 'configure --enable-valgrind'; }
-make libslaballoc.la libslaballoc-malloc.la > make.log 2>&1 || { tail -n 30 make.log; fail 'the build'; }
-libraries=$build/.libs
+build valgrind --enable-valgrind --disable-static CFLAGS='-O1 -g'
+$MAKE -s -j2 -C "$work/valgrind" libslaballoc.la libslaballoc-malloc.la > "$work/log" 2>&1 ||
+    { tail -n 30 "$work/log"; fail 'the build'; }
+libraries=$work/valgrind/.libs
 link="-L$libraries -Wl,-rpath,$libraries"
 cd "$work" || exit 99
 faults=$top_srcdir/tests/memcheck/faults.c
@@ -68,23 +65,21 @@ done
 echo "ran: memcheck: $count faults, all found as they are"
 
 # Real programs, preloaded, that have no error of their own with valgrind's malloc.
-SLABALLOC_LIBRARY=$libraries/libslaballoc-malloc.so
 for command in 'sort -r' 'sed s/a/b/g' 'grep -n the'; do
     # shellcheck disable=SC2086
-    LD_PRELOAD=$SLABALLOC_LIBRARY valgrind -q --error-exitcode=42 --soname-synonyms=somalloc=nouserintercepts \
-        $command < "$faults" > /dev/null 2> log || { cat log; fail "$command"; }
+    LD_PRELOAD=$libraries/libslaballoc-malloc.so valgrind -q --error-exitcode=42 \
+        --soname-synonyms=somalloc=nouserintercepts $command < "$faults" > /dev/null 2> log || { cat log; fail "$command"; }
 done
 
 # The tests of the interface, with the library as it is installed: without an error of memcheck's, and to their end.
 # Some assertions are about exact amounts, which red zones change: how many is told.
-pkg-config --exists check 2> /dev/null || { echo 'ran: memcheck: no tests of the interface, Check is not there'; exit 0; }
-asked=${SLABALLOC_TEST_LEVEL:-check}
 CK_FORK=no CK_DEFAULT_TIMEOUT=3600 SLABALLOC_TEST_LEVEL=quick
 export CK_FORK CK_DEFAULT_TIMEOUT SLABALLOC_TEST_LEVEL
 slices='errno fortify heap objuse'
-[ "${asked:-}" != soak ] || slices="$slices align batch calloc conformance expand objcache random realloc"
+[ "$level" != soak ] || slices="$slices align batch calloc conformance expand objcache realloc"
 amounts=0
 for slice in $slices; do
+    [ -e "$top_srcdir/tests/api/test_$slice.c" ] || continue
     $CC -g -O1 -w -D_GNU_SOURCE $include -I"$top_srcdir/tests" -o "$slice" "$top_srcdir/tests/api/test_$slice.c" \
         "$top_srcdir/tests/support.c" "$top_srcdir/tests/arena.c" $link -lslaballoc $(pkg-config --cflags --libs check) ||
         fail "test_$slice.c"
