@@ -25,3 +25,4 @@ include %D%/fuzz/local.mk
 include %D%/model/local.mk
 include %D%/ports/local.mk
 include %D%/memcheck/local.mk
+include %D%/programs/local.mk
