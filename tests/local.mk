@@ -90,6 +90,7 @@ check_programs = \
 	%D%/unit/test_handlers \
 	%D%/unit/test_heap \
 	%D%/unit/test_idle \
+	%D%/unit/test_init \
 	%D%/unit/test_invariants \
 	%D%/unit/test_large \
 	%D%/unit/test_list \

@@ -124,8 +124,9 @@ other_tests() { # BUILD PATCH
   modules=$(files_of "$2" | sed 's|.*/||; s|[.].*||' | tr '\n' '|') first=unit
   case $(files_of "$2") in src/api/*) first=api ;; esac
   printf 'include Makefile\nshow:\n\t@echo $(check_programs) $(filter %%.sh,$(TESTS)) $(rig_tests)\n' |
-    make -C "$1" -s -f - show 2> /dev/null | tr ' ' '\n' | grep -v '^tests/mutants/' | awk -v modules="^test_(${modules%|})\$" -v order="$first unit \
-      api misuse threads structure model fuzz fault life cxx preload examples cost" '
+    make -C "$1" -s -f - show 2> /dev/null | tr ' ' '\n' | grep -v '^tests/mutants/' |
+    awk -v modules="^test_(${modules%|})\$" -v order="$first unit api misuse threads structure model fuzz fault life \
+      cxx preload examples cost" '
       BEGIN { n = split(order, at); for (i = n; i > 0; i--) rank[at[i]] = i }
       { split($0, part, "/"); r = part[2] in rank ? rank[part[2]] : n + 1
         print (part[3] ~ modules ? 0 : 100) + r, NR, $0 }' | sort -n |

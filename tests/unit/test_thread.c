@@ -326,69 +326,10 @@ static void no_metadata(void)
     in_threads(without_trouble, 2);
 }
 
-static void *first_call(void *arg)
-{
-    slai_init();
-    return arg;
-}
-
-/* All come while somebody else has the lock, so nobody knows that another sets up. */
-static void together(void)
-{
-    pthread_t threads[4];
-    slai_init_lock();
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        CHILD_REQUIRE(pthread_create(&threads[i], NULL, first_call, NULL) == 0);
-    unit_sleep(50);
-    slai_init_unlock();
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        pthread_join(threads[i], NULL);
-}
-
-/* One sets up, the other comes after it, with nothing but that between them: the thread sanitizer is to see no race. */
-static _Atomic int is_set_up;
-
-static void *sets_up(void *arg)
-{
-    errno = 0;
-    slai_init();
-    CHILD_REQUIRE(errno == 0);
-    atomic_store_explicit(&is_set_up, 1, memory_order_relaxed);
-    return arg;
-}
-
-static void *comes_after(void *arg)
-{
-    while (atomic_load_explicit(&is_set_up, memory_order_relaxed) == 0)
-        continue;
-    sla_free(sla_malloc(100));
-    return arg;
-}
-
-static void one_after_the_other(void)
-{
-    pthread_t threads[2];
-    CHILD_REQUIRE(pthread_create(&threads[0], NULL, comes_after, NULL) == 0);
-    CHILD_REQUIRE(pthread_create(&threads[1], NULL, sets_up, NULL) == 0);
-    CHILD_REQUIRE(pthread_join(threads[0], NULL) == 0 && pthread_join(threads[1], NULL) == 0);
-}
-
 static const struct mode {
     const char *name;
     void (*function)(void);
-} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}, {"together", together},
-             {"one_after_the_other", one_after_the_other}};
-
-START_TEST(set_up_once)
-{
-    struct support_child child;
-    support_run_self("together", "SLABALLOC_CONF", "nonsense=1", &child);
-    ck_assert(child.exited && child.status == 0);
-    ck_assert_str_eq(child.errors, "slaballoc: option 'nonsense': unknown; default kept\n");
-    support_run_self("one_after_the_other", "SLABALLOC_CONF", NULL, &child);
-    ck_assert_msg(child.exited && child.status == 0, "%s", child.errors);
-}
-END_TEST
+} modes[] = {{"no_key", no_key}, {"no_metadata", no_metadata}};
 
 START_TEST(refused_at_the_start)
 {
@@ -604,7 +545,6 @@ int main(int argc, char **argv)
     tcase_add_test(tc, who_works_is_awake);
     tcase_add_test(tc, sleepers_help_in_need);
     tcase_add_test(tc, threshold_grows_with_the_threads);
-    tcase_add_test(tc, set_up_once);
-    tcase_add_loop_test(tc, refused_at_the_start, 0, 2);
+    tcase_add_loop_test(tc, refused_at_the_start, 0, (int)ARRAY_LEN(modes));
     return support_main(suite);
 }
