@@ -378,18 +378,18 @@ static void regions_come(void)
 {
     static char mine[2000];
     pthread_t thread;
-    void *blocks[40];
+    void *ours[40];
     slai_conf.reserve = 1;
     CHILD_REQUIRE(pthread_create(&thread, NULL, asks, mine) == 0);
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) {
-        CHILD_REQUIRE((blocks[i] = sla_malloc(3 * MIB)) != NULL);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        CHILD_REQUIRE((ours[i] = sla_malloc(3 * MIB)) != NULL);
         sched_yield();
     }
     CHILD_REQUIRE(slai_region_count > 4);
     atomic_store(&enough, 1);
     CHILD_REQUIRE(pthread_join(thread, NULL) == 0);
-    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
-        sla_free(blocks[i]);
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        sla_free(ours[i]);
 }
 
 static const struct mode {
