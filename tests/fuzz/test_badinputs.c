@@ -313,7 +313,7 @@ static void random_one(struct support_rng *rng)
 START_TEST(random_ones)
 {
     struct support_rng rng;
-    size_t wanted = support_plan(100000, 1000000, 10000000);
+    size_t wanted = support_plan(500000, 2000000, 10000000);
     support_seed(&rng, SEED);
     begin();
     while (world.done < wanted)

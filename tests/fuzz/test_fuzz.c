@@ -135,7 +135,7 @@ static void run_random(uint64_t seed, uint64_t operations, unsigned check_every)
 START_TEST(random_inputs)
 {
     uint64_t seed = 0xf022 + (uint64_t)_i;
-    run_random(seed, support_plan(400000, 10000000, 50000000) / SEEDS, support_long() ? SPARSE : 256);
+    run_random(seed, support_plan(2000000, 20000000, 50000000) / SEEDS, support_long() ? SPARSE : 256);
     support_ran("fuzz, %ju operations in %ju random inputs, %ju checks of the heap, seed %ju", (uintmax_t)fuzz.ops,
                 (uintmax_t)fuzz.inputs, (uintmax_t)fuzz.checks, (uintmax_t)seed);
 }

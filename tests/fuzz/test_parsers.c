@@ -45,6 +45,7 @@ static void run_conf(struct support_rng *rng, size_t count)
         size_t size = random_conf(rng);
         fuzz_conf(input, size);
     }
+    (void)sla_option_set("stats_at_exit", 0); /* nothing is to be printed at the end */
 }
 
 /* --- traces --- */
