@@ -205,6 +205,7 @@ static struct slai_span *extend(size_t pages)
 static bool drop_regions(void)
 {
     bool any = false;
+    int saved = errno; /* that there is no memory; why one of them stays is nobody's business */
     for (size_t i = 1; i < slai_region_count; i++) {
         struct slai_region *r = &slai_regions[i];
         if (r->pages == 0 || !r->dedicated || !slai_region_unused(r))
@@ -213,6 +214,7 @@ static bool drop_regions(void)
             slai_bin_remove(&r->spans[p]);
         any |= slai_region_drop(r);
     }
+    errno = saved;
     return any;
 }
 

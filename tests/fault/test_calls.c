@@ -128,12 +128,38 @@ START_TEST(purges_that_lie)
 }
 END_TEST
 
+static void without_release(void *arg)
+{
+    void *p;
+    (void)arg;
+    script_options();
+    p = sla_malloc(100 * MIB); /* in a region of its own */
+    CHILD_REQUIRE(p != NULL);
+    sla_free(p);
+    slai_fault.err = EPERM;
+    unit_refuse(SLAI_CALL_RESERVE, 1);
+    unit_refuse(SLAI_CALL_RELEASE, 1);
+    errno = SENTINEL_ERRNO;
+    CHILD_REQUIRE(sla_malloc(200 * MIB) == NULL);
+    CHILD_REQUIRE(slai_fault.failed[SLAI_CALL_RELEASE] > 0 && errno == ENOMEM);
+}
+
+/* There is no memory, and what could make room is not taken back either: the answer is the same. */
+START_TEST(no_memory_whatever_the_system_says)
+{
+    static struct support_child child;
+    support_run_child(without_release, NULL, 60, &child);
+    ck_assert_msg(child.exited && child.status == 0, "%s", child.errors);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fault/calls");
     TCase *tc = tcase_create("calls");
     runs_begin();
     tcase_set_timeout(tc, 600);
+    tcase_add_test(tc, no_memory_whatever_the_system_says);
     tcase_add_test(tc, each_call);
     tcase_add_test(tc, each_call_with_threads);
     tcase_add_test(tc, bursts);
