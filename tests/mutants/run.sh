@@ -6,16 +6,16 @@
 #   -j JOBS   so many copies at work at once (default: processors)
 #   -a        what the tests named in "Killed-by:" let live meets all other tests
 #   -s        no such line is believed: all tests, to see which is the first to kill
-#   -e N      each Nth bug only
+#   -e N      each Nth bug only, the first of them by SLABALLOC_TEST_SEED
 #   -o FILE   a line "NAME TEST" for each kill, as "Killed-by:" has it
 #
 # Lines at the head of a patch: "Bug:" what it is, "Class:" the kind it stands for,
 # "Killed-by:" tests of which one fails, "Build:" arguments of configure that it
 # takes to see it, "Survives:" why no test can, if none can.
 #
-# Without arguments, as a test of 'make check-extended': with SLABALLOC_TEST_LEVEL
-# soak as with -a.  Exit 1 below 95 %, and where a patch does not apply or build, or
-# the unchanged tree fails one of the tests.
+# Without arguments, as a test of 'make check-extended': each third, by the tests named; at
+# SLABALLOC_TEST_LEVEL=soak all, with -a.  'make check-mutants' runs all, with -a.  Exit 1 below
+# 95 %, and where a patch does not apply or build, or the unchanged tree fails one of the tests.
 #
 # SPDX-License-Identifier: MIT
 set -u
@@ -26,12 +26,14 @@ top=${top_srcdir:-$(cd "$here/../.." && pwd)}
 jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2) all=no named=yes every=1 out=/dev/null
 level=${SLABALLOC_TEST_LEVEL:-extended}
 [ "$level" != soak ] || all=yes
+[ $# -gt 0 ] || [ "$level" = soak ] || every=3
+offset=$(awk "BEGIN { print ${SLABALLOC_TEST_SEED:-0} % $every }")
 while getopts j:ase:o: option; do
   case $option in
     j) jobs=$OPTARG ;;
     a) all=yes ;;
     s) named=no all=yes ;;
-    e) every=$OPTARG ;;
+    e) every=$OPTARG offset=$(awk "BEGIN { print ${SLABALLOC_TEST_SEED:-0} % $OPTARG }") ;;
     o) out=$OPTARG ;;
     *) exit 2 ;;
   esac
@@ -203,7 +205,8 @@ mkdir "$work/list"
 if [ $# -gt 0 ]; then
   for name; do cp "$here/$(basename "$name" .patch).patch" "$work/list" || exit 99; done
 else
-  ls "$here"/*.patch | awk -v every="$every" '(NR - 1) % every == 0' | while read -r file; do cp "$file" "$work/list"; done
+  ls "$here"/*.patch | awk -v every="$every" -v offset="$offset" 'NR % every == (offset + 1) % every' |
+    while read -r file; do cp "$file" "$work/list"; done
 fi
 [ $named = no ] || unchanged || exit 1
 i=0
@@ -232,6 +235,6 @@ for patch in "$work/list"/*.patch; do
   esac
 done
 score=$(awk "BEGIN { printf \"%.1f\", $killed * 100 / $ran }")
-echo "ran: $ran seeded bugs, $killed killed, score $score %"
+echo "ran: $ran seeded bugs, $killed killed, score $score %, seed $offset"
 [ "$bad" -eq 0 ] || echo "$bad patches did not apply or build"
 [ "$bad" -eq 0 ] && awk "BEGIN { exit !($score >= 95) }"
