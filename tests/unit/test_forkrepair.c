@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include "cache/remote.h"
+#include "heap/meta.h"
 #include "heap/purge.h"
 
 #include <unistd.h>
@@ -394,6 +395,50 @@ static void still_there(void *arg)
     heap_is_sound(NULL);
 }
 
+/* --- while another thread is in the metadata, which waits for the system --- */
+
+static _Thread_local int is_slow;
+static atomic_int inside;
+
+static bool slow_commit(enum slai_call call, size_t size)
+{
+    (void)size;
+    if (call == SLAI_CALL_COMMIT && is_slow && atomic_exchange(&inside, 1) == 0)
+        unit_sleep(100);
+    return false;
+}
+
+static void *takes_metadata(void *arg)
+{
+    is_slow = 1;
+    while (atomic_load(&inside) == 0)
+        UNIT_EXPECT(slai_meta_take(4000) != NULL);
+    return arg;
+}
+
+static void takes_some_too(void *arg)
+{
+    (void)arg;
+    CHILD_REQUIRE(slai_meta_take(100) != NULL);
+    heap_is_sound(NULL);
+}
+
+START_TEST(amid_metadata)
+{
+    struct support_child child;
+    pthread_t thread;
+    atomic_store(&inside, 0);
+    slai_fault.ask = slow_commit;
+    unit_thread(&thread, takes_metadata, NULL);
+    while (atomic_load(&inside) == 0)
+        continue;
+    support_run_child(takes_some_too, NULL, 10, &child);
+    unit_join(thread);
+    slai_fault.ask = NULL;
+    expect_good(&child);
+}
+END_TEST
+
 /* The plain library's are there before the first thread is. */
 static int watched_at_the_start;
 
@@ -422,6 +467,7 @@ int main(void)
     tcase_add_loop_test(tc, parked_threads, 0, (int)ARRAY_LEN(children));
     tcase_add_loop_test(tc, at_any_instant, 0, (int)ARRAY_LEN(instants));
     tcase_add_loop_test(tc, running_threads, 0, 2);
+    tcase_add_test(tc, amid_metadata);
     tcase_add_test(tc, handlers_in_time);
     tcase_add_test(tc, alone);
     return support_main(suite);

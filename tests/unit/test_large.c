@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include "cache/depot.h"
 #include "heap/large.h"
 #include "heap/purge.h"
 #include "os/os.h"
@@ -355,10 +356,40 @@ START_TEST(random_realloc)
 }
 END_TEST
 
+/* Before a large block is refused, slabs that rest in a depot give up their pages. */
+static void *leave_a_slab(void *arg)
+{
+    sla_free(sla_malloc(60000));
+    return arg;
+}
+
+START_TEST(idle_slabs_make_room)
+{
+    unsigned c = slai_class_of(60000);
+    void **chain = NULL, **p;
+    unit_in_thread(leave_a_slab, NULL);
+    ck_assert_uint_gt(slai_depot_ready(NULL, c), 0);
+    unit_refuse(SLAI_CALL_COMMIT, 1);
+    unit_refuse(SLAI_CALL_RESERVE, 1);
+    while ((p = sla_malloc(2 * SLAI_PAGE)) != NULL) {
+        *p = chain;
+        chain = p;
+    }
+    unit_no_faults();
+    ck_assert_uint_eq(slai_depot_ready(NULL, c), 0);
+    for (; chain != NULL; chain = p) {
+        p = *chain;
+        sla_free(chain);
+    }
+    unit_sound();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("large");
     TCase *tc = unit_case(suite, "large");
+    tcase_add_test(tc, idle_slabs_make_room);
     tcase_add_loop_test(tc, take_and_give, 0, 9);
     tcase_add_loop_test(tc, aligned, 12, 24);
     tcase_add_loop_test(tc, impossible_sizes, 0, 7);
