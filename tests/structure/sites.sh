@@ -11,9 +11,9 @@
 . "$(dirname "$0")/common.sh"
 [ -f src/os/fault.h ] || skip 'there is no src/os/fault.h'
 
-# memcpy and the like; and what has no way to fail.
-harmless='memcpy|memset|pthread_self|pthread_equal|pthread_setcancelstate|pthread_key_delete'
-keywords='if|for|while|switch|return|sizeof|defined|void|bool|_Static_assert'
+# memcpy and the like; what has no way to fail; what valgrind alone sees.
+harmless='memcpy|memset|pthread_self|pthread_equal|pthread_setcancelstate|pthread_key_delete|VALGRIND_[A-Z_]*'
+keywords='if|else|for|while|switch|return|sizeof|defined|void|bool|_Static_assert'
 
 c_files src/os | grep -v '/fault[.][ch]$' | code_of > "$work/code"
 
