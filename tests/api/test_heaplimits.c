@@ -210,6 +210,28 @@ START_TEST(limits_end_with_the_heap)
 }
 END_TEST
 
+/* A block that must move is there twice for a while, which the limit has to allow; refused, it is as it was. */
+START_TEST(realloc_within_a_limit)
+{
+    sla_heap_t *heap = made("moving");
+    ck_assert_int_eq(sla_heap_set_limit(heap, 0, 10 * MIB, NULL, NULL), 0);
+    unsigned char *block = sla_heap_malloc(heap, 4 * MIB), *wall = sla_heap_malloc(heap, 3 * SLAB), *moved;
+    ck_assert(block != NULL && wall != NULL);
+    support_fill(block, 4 * MIB, 3);
+    errno = 0;
+    moved = sla_realloc(block, 7 * MIB); /* 4 + 7 */
+    if (moved == NULL) {
+        ck_assert_int_eq(errno, ENOMEM);
+        ck_assert_uint_eq(figures(heap).bytes, 4 * MIB + 3 * SLAB);
+        moved = block;
+        ck_assert_ptr_nonnull(moved = sla_realloc(moved, 5 * MIB));
+    }
+    ck_assert(support_matches(moved, 4 * MIB - 8, 3));
+    ck_assert_uint_le(figures(heap).peak, 10 * MIB);
+    sla_heap_destroy(heap);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap limits");
@@ -221,6 +243,7 @@ int main(void)
     tcase_add_test(tc, pressure_comes_before_failure);
     tcase_add_test(tc, soft_limit_tells_once_each_time);
     tcase_add_test(tc, pressure_within_pressure);
+    tcase_add_test(tc, realloc_within_a_limit);
     suite_add_tcase(suite, tc);
     return support_main(suite);
 }

@@ -8,6 +8,7 @@
 #include "misuse/misdeeds.h"
 
 #include <pthread.h>
+#include <slaballoc/heap.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -279,6 +280,15 @@ static void realloc_static(size_t size)
     support_sink = sla_realloc(blamed(support_pointer(static_bytes), 0), size);
 }
 
+/* Into a heap, where what is reported is not copied. */
+static void heap_realloc_static(size_t size)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    errno = 0;
+    void *moved = sla_heap_realloc(heap, blamed(support_pointer(static_bytes), 0), size);
+    CHILD_REQUIRE(moved == NULL && errno == EINVAL);
+}
+
 static void realloc_number(size_t size)
 {
     support_sink = sla_realloc(blamed(support_pointer((void *)(uintptr_t)8), 0), size);
@@ -422,6 +432,7 @@ static const struct misdeed misdeeds[] = {
     {"large inside at the end", large_inside_at_the_end, 64000000, "free", LARGE_INSIDE},
     {"realloc static", realloc_static, 100, "realloc", FOREIGN},
     {"realloc static to 0", realloc_static, 0, "realloc", FOREIGN},
+    {"heap realloc static", heap_realloc_static, 100, "realloc", FOREIGN},
     {"realloc number", realloc_number, 100, "realloc", FOREIGN},
     {"realloc freed", realloc_large_freed, 100000, "realloc", LARGE_TWICE},
     {"realloc inside", realloc_large_inside, 100000, "realloc", LARGE_INSIDE},

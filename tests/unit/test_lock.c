@@ -78,6 +78,16 @@ static void no_rank(void *arg)
     slai_lock(&bare);
 }
 
+static void too_many(void *arg)
+{
+    static struct slai_lock many[3000];
+    (void)arg;
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i].rank = SLAI_RANK_INIT + (uint32_t)i;
+        slai_lock(&many[i]);
+    }
+}
+
 static void not_held(void *arg)
 {
     (void)arg;
@@ -103,6 +113,7 @@ static const struct {
     {unlock_not_held, "unlock of a lock not held"},
     {unlock_twice, "unlock of a lock not held"},
     {no_rank, "lock without a rank"},
+    {too_many, "too many locks held"},
     {not_held, NULL},
     {heap_function_without_its_lock, NULL},
 };

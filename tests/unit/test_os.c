@@ -297,6 +297,19 @@ START_TEST(failures_are_reported_when_asked)
 }
 END_TEST
 
+START_TEST(events_are_told_when_asked)
+{
+    for (int verbose = 0; verbose <= 2; verbose++) {
+        slai_conf.verbose = verbose;
+        unit_catch();
+        errno = SENTINEL_ERRNO;
+        slai_os_event("purged", 12345);
+        ck_assert_int_eq(errno, SENTINEL_ERRNO);
+        ck_assert_str_eq(unit_caught(), verbose == 2 ? "slaballoc: purged 12345 bytes\n" : "");
+    }
+}
+END_TEST
+
 /* Makes call number _i, which was told to fail. */
 static bool refused_call(int which, char *p)
 {
@@ -370,6 +383,7 @@ int main(void)
     tcase_add_test(tc, environment);
     tcase_add_test(tc, wait_and_wake);
     tcase_add_test(tc, failures_are_reported_when_asked);
+    tcase_add_test(tc, events_are_told_when_asked);
     tcase_add_loop_test(tc, refusal_loses_nothing, 0, 6);
     tcase_add_test(tc, impossible_requests_fail_cleanly);
     return support_main(suite);

@@ -234,6 +234,30 @@ END_TEST
 #pragma GCC diagnostic pop
 #endif
 
+/* --- fork: the drop-in has its handlers registered by the first thread that is created, or a slow path after it --- */
+
+static void *fill_stacks(void *arg)
+{
+    for (size_t i = 0; i < 2000; i++)
+        free(malloc(i));
+    return arg;
+}
+
+static void thread_and_look(void *arg)
+{
+    (void)arg;
+    unit_in_thread(fill_stacks, NULL);
+    CHILD_REQUIRE(slai_fork_watched);
+}
+
+START_TEST(threads_have_fork_handlers)
+{
+    struct support_child child;
+    support_run_child(thread_and_look, NULL, 10, &child);
+    ck_assert_msg(child.exited && child.status == 0, "signal %d, %s", child.signal, child.errors);
+}
+END_TEST
+
 /* --- C++: its operators by their mangled names, and what they need of its runtime --- */
 
 #ifdef __LP64__
@@ -394,6 +418,7 @@ int main(void)
     tcase_add_test(tc, trim_and_mallopt);
     tcase_add_test(tc, info_has_the_figures);
     tcase_add_test(tc, stats_go_to_standard_error);
+    tcase_add_test(tc, threads_have_fork_handlers);
 #ifdef __GLIBC__
     tcase_add_test(tc, mallinfo_counts);
     tcase_add_test(tc, mallinfo_in_ints);
