@@ -68,7 +68,8 @@ echo "ran: memcheck: $count faults, all found as they are"
 for command in 'sort -r' 'sed s/a/b/g' 'grep -n the'; do
     # shellcheck disable=SC2086
     LD_PRELOAD=$libraries/libslaballoc-malloc.so valgrind -q --error-exitcode=42 \
-        --soname-synonyms=somalloc=nouserintercepts $command < "$faults" > /dev/null 2> log || { cat log; fail "$command"; }
+        --soname-synonyms=somalloc=nouserintercepts $command < "$faults" > /dev/null 2> log ||
+        { cat log; fail "$command"; }
 done
 
 # The tests of the interface, with the library as it is installed: without an error of memcheck's, and to their end.
@@ -81,7 +82,8 @@ amounts=0
 for slice in $slices; do
     [ -e "$top_srcdir/tests/api/test_$slice.c" ] || continue
     $CC -g -O1 -w -D_GNU_SOURCE $include -I"$top_srcdir/tests" -o "$slice" "$top_srcdir/tests/api/test_$slice.c" \
-        "$top_srcdir/tests/support.c" "$top_srcdir/tests/arena.c" $link -lslaballoc $(pkg-config --cflags --libs check) ||
+        "$top_srcdir/tests/support.c" "$top_srcdir/tests/arena.c" $link -lslaballoc \
+        $(pkg-config --cflags --libs check) ||
         fail "test_$slice.c"
     valgrind -q --error-exitcode=42 "./$slice" > log 2>&1
     [ $? -le 1 ] && grep -q '^[0-9]*%: Checks: ' log || { cat log; fail "test_$slice"; }

@@ -24,12 +24,12 @@ say() {
      export PATH THIS_SH BASH_TSTOUT TMPDIR
      timeout 300 $1 bash "./$2" 2>&1 < /dev/null; echo "exit $?") | sed 's/[0-9][0-9][0-9]*/N/g'
 }
-small='run-alias run-appendop run-arith run-arith-for run-array run-array2 run-assoc run-braces run-builtins run-case
-    run-casemod run-comsub run-comsub-posix run-cond run-cprint run-dbg-support run-dynvar run-exp-tests run-exportfunc
-    run-extglob run-func run-getopts run-glob-test run-globstar run-heredoc run-herestr run-ifs run-ifs-posix run-input-test
-    run-invert run-lastpipe run-mapfile run-more-exp run-nameref run-new-exp run-nquote run-parser run-posix2 run-posixexp
-    run-precedence run-printf run-quote run-read run-redir run-rhs-exp run-set-e run-shopt run-strip run-tilde run-type
-    run-varenv run-vredir'
+small='run-alias run-appendop run-arith run-arith-for run-array run-array2 run-assoc run-braces run-builtins
+    run-case run-casemod run-comsub run-comsub-posix run-cond run-cprint run-dbg-support run-dynvar run-exp-tests
+    run-exportfunc run-extglob run-func run-getopts run-glob-test run-globstar run-heredoc run-herestr run-ifs
+    run-ifs-posix run-input-test run-invert run-lastpipe run-mapfile run-more-exp run-nameref run-new-exp run-nquote
+    run-parser run-posix2 run-posixexp run-precedence run-printf run-quote run-read run-redir run-rhs-exp run-set-e
+    run-shopt run-strip run-tilde run-type run-varenv run-vredir'
 set --
 for unit in $(pick "$small" "$(echo run-* | sed 's/run-all//; s/run-minimal//; s/run-gprof//; s/run-jobs//')"); do
     [ ! -e "$unit" ] || set -- "$@" "$unit"

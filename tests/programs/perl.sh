@@ -20,11 +20,11 @@ one() {
     tail -n 30 "$work/tap"
     [ "$status" -eq 0 ] && ! grep -q '^not ok [^#]*$' "$work/tap"
 }
-small='op/append op/array op/auto op/bop op/chop op/closure op/concat2 op/die op/do op/each op/eval op/fork op/grep op/hash
-    op/hashassign op/heredoc op/inc op/index op/join op/lc op/list op/local op/lop op/my op/pack op/push op/range op/recurse
-    op/repeat op/reverse op/signatures op/sort op/splice op/split op/sprintf op/state op/sub op/substr op/tie op/tr op/undef
-    op/utf8decode op/vec op/wantarray op/threads re/regexp re/pat re/subst re/qr re/reg_eval re/pat_advanced re/anyof
-    uni/lower uni/sprintf io/print io/read base/lex cmd/for cmd/mod comp/parser'
+small='op/append op/array op/auto op/bop op/chop op/closure op/concat2 op/die op/do op/each op/eval op/fork op/grep
+    op/hash op/hashassign op/heredoc op/inc op/index op/join op/lc op/list op/local op/lop op/my op/pack op/push
+    op/range op/recurse op/repeat op/reverse op/signatures op/sort op/splice op/split op/sprintf op/state op/sub
+    op/substr op/tie op/tr op/undef op/utf8decode op/vec op/wantarray op/threads re/regexp re/pat re/subst re/qr
+    re/reg_eval re/pat_advanced re/anyof uni/lower uni/sprintf io/print io/read base/lex cmd/for cmd/mod comp/parser'
 if [ "$level" = soak ]; then
     set -- base/*.t cmd/*.t comp/*.t io/*.t mro/*.t op/*.t re/*.t uni/*.t
 else

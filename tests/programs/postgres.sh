@@ -22,8 +22,9 @@ one() {
     preload=
     [ -z "$with" ] || preload=$work/libslaballoc-malloc.so
     rm -rf "$work/instance"
-    (cd "$work/suite" && timeout 3000 $user env LC_ALL=C LD_PRELOAD="$preload" "$regress" --inputdir=. --bindir="$binaries" \
-        --dlpath="$work" --temp-instance="$work/instance" --port=$((30000 + $$ % 20000)) --max-concurrent-tests=4 \
+    (cd "$work/suite" && timeout 3000 $user env LC_ALL=C LD_PRELOAD="$preload" "$regress" \
+        --inputdir=. --bindir="$binaries" --dlpath="$work" --temp-instance="$work/instance" \
+        --port=$((30000 + $$ % 20000)) --max-concurrent-tests=4 \
         --schedule="$1")
 }
 run_units ./parallel_schedule

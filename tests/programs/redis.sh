@@ -16,11 +16,11 @@ small='unit/dump unit/auth unit/protocol unit/keyspace unit/scan unit/type/incr 
     unit/type/stream unit/sort unit/multi unit/quit unit/acl unit/pubsub unit/slowlog unit/scripting unit/functions
     unit/introspection-2 unit/bitfield unit/hyperloglog unit/lazyfree unit/querybuf unit/tracking unit/geo
     integration/convert-ziplist-zset-on-load integration/redis-benchmark'
-large="$small unit/info unit/info-command unit/type/string unit/type/list unit/type/list-3 unit/type/set unit/type/zset
-    unit/expire unit/other unit/aofrw unit/acl-v2 unit/latency-monitor unit/pubsubshard unit/maxmemory unit/introspection
-    unit/limits unit/obuf-limits unit/bitops unit/memefficiency unit/wait unit/pause unit/networking unit/client-eviction
-    unit/violations unit/replybufsize integration/replication integration/replication-psync integration/aof
-    integration/rdb integration/corrupt-dump integration/corrupt-dump-fuzzer integration/logging integration/redis-cli
-    integration/dismiss-mem"
+large="$small unit/info unit/info-command unit/type/string unit/type/list unit/type/list-3 unit/type/set
+    unit/type/zset unit/expire unit/other unit/aofrw unit/acl-v2 unit/latency-monitor unit/pubsubshard
+    unit/maxmemory unit/introspection unit/limits unit/obuf-limits unit/bitops unit/memefficiency unit/wait
+    unit/pause unit/networking unit/client-eviction unit/violations unit/replybufsize integration/replication
+    integration/replication-psync integration/aof integration/rdb integration/corrupt-dump
+    integration/corrupt-dump-fuzzer integration/logging integration/redis-cli integration/dismiss-mem"
 # shellcheck disable=SC2046
 run_units $(pick "$small" "$large")

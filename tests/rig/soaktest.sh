@@ -29,7 +29,8 @@ run 3 || fail 'three more'
 BAD=107
 export BAD
 run 5 && fail 'a failure does not end it'
-grep -q "again with: SLABALLOC_TEST_LEVEL=soak SLABALLOC_TEST_SEED=107 make check TESTS='b'" out || fail 'no replay line'
+grep -q "again with: SLABALLOC_TEST_LEVEL=soak SLABALLOC_TEST_SEED=107 make check TESTS='b'" out ||
+  fail 'no replay line'
 [ -e soak/failed.7.log ] && [ "$(cat soak/state)" = '6 100' ] || fail 'the failed round is not kept, or counted as done'
 BAD=
 run 1 || fail 'the round that failed, when it is mended'
