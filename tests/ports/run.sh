@@ -167,7 +167,7 @@ run_programs() {
   fi
   passed=0 failed=0
   for program; do
-    output=$(CK_DEFAULT_TIMEOUT=600 ./"$program") || failed=$((failed + 1))
+    output=$(top_srcdir=$source CK_DEFAULT_TIMEOUT=600 ./"$program") || failed=$((failed + 1))
     echo "$output"
     passed=$((passed + $(echo "$output" | sed -n 's/.*Checks: \([0-9]*\),.*/\1/p')))
   done
