@@ -33,7 +33,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES TESTS VERBOSE top_builddir LIBSLA
 build() {
   directory=$work/$1
   shift
-  mkdir "$directory" && (cd "$directory" && "$source/configure" -q --with-check=yes --disable-bench CC="$CC" "$@") \
+  mkdir "$directory" && (cd "$directory" &&
+    "$source/configure" -q --with-check=yes --disable-bench --disable-shared CC="$CC" "$@") \
     > "$directory.log" 2>&1 || { tail -n 20 "$directory.log"; fail "configure $*"; }
 }
 
