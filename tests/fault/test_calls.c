@@ -31,7 +31,7 @@ START_TEST(each_call)
         calls += refusals[c][0].err != 0 ? sums->seen[c] : 0;
     support_seed(&rng, 1);
     plan.first = support_below(&rng, 1000000);
-    plan.points = support_plan(4, 100, 400);
+    plan.points = support_plan(4, 100, 50);
     runs_require(&plan);
     support_ran("script of %zu operations: %zu failures, in turn, of its %zu system calls, seed %ju",
                 plan.script.operations, sums->points, calls, (uintmax_t)plan.script.seed);
@@ -42,7 +42,7 @@ END_TEST
 START_TEST(each_call_with_threads)
 {
     struct plan plan = runs_plain();
-    size_t most = support_plan(1, 6, 20), runs = 0;
+    size_t most = support_plan(1, 6, 3), runs = 0;
     struct sums before;
     runs_require(&plan);
     before = *sums;
@@ -72,7 +72,7 @@ START_TEST(bursts)
                                            SLAI_CALL_KEY,     SLAI_CALL_MOVE};
     struct plan plan = runs_plain();
     struct support_rng rng;
-    size_t runs = support_plan(4, 40, 300);
+    size_t runs = support_plan(4, 40, 40);
     support_seed(&rng, 2);
     for (size_t i = 0; i < runs; i++) {
         plan.script.seed = support_next(&rng);
@@ -95,7 +95,7 @@ START_TEST(by_chance)
     static const int errors[] = {ENOMEM, EAGAIN, EINVAL, EPERM, EACCES};
     struct plan plan = runs_plain();
     struct support_rng rng;
-    size_t runs = support_plan(5, 50, 400), failed = 0;
+    size_t runs = support_plan(5, 50, 50), failed = 0;
     support_seed(&rng, 3);
     for (size_t i = 0; i < runs; i++) {
         plan.script.seed = support_next(&rng);
