@@ -73,7 +73,7 @@ static bool accept(struct fuzz_block *b, void *start, size_t size)
         return true;
     }
     fuzz_refused(ENOMEM);
-    FUZZ_REQUIRE(fuzz_may_refuse(b->heap, (size + b->align - 1) & -b->align));
+    FUZZ_REQUIRE(fuzz_may_refuse(b->heap, (size + !size + b->align - 1) & -b->align)); /* 0 bytes take a block, too */
     fuzz_unspare(b);
     return false;
 }

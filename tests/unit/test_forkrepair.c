@@ -427,6 +427,8 @@ START_TEST(amid_metadata)
 {
     struct support_child child;
     pthread_t thread;
+    if (SUPPORT_TSAN)
+        return;
     atomic_store(&inside, 0);
     slai_fault.ask = slow_commit;
     unit_thread(&thread, takes_metadata, NULL);
