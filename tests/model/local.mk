@@ -37,5 +37,5 @@ model_cppflags = $(INCLUDES_HERE) -I$(top_srcdir)/tests -DSLA_DEBUG=1 -DSLA_TEST
 %C%_test_model_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 %C%_test_model_LDADD = %D%/libmodel.a tests/libsupport.la $(CHECK_LIBS) $(PTHREAD_LIBS) $(ATOMIC_LIBS)
 
-rig_tests += %D%/spin.sh
+rig_tests += %D%/missing.sh %D%/spin.sh
 EXTRA_DIST += %D%/README.md %D%/lock.pml %D%/parking.pml %D%/remote.pml

@@ -332,6 +332,23 @@ static struct store *nth(const struct word *w, unsigned n)
     return s;
 }
 
+/* The one before may be seen too, has the same value, and leaves more to be seen later: so this one need not be. */
+static bool repeats(const struct store *s, unsigned parts)
+{
+    return (parts & MODEL_ACQUIRE) == 0 && !known(s) && stores[s->before].value == s->value;
+}
+
+/* The nth store that a load may see, from the newest on, and not one that repeats; NULL: there are fewer. */
+static struct store *choice(const struct word *w, unsigned n, unsigned parts)
+{
+    for (struct store *s = &stores[w->last];; s = &stores[s->before]) {
+        if (!repeats(s, parts) && n-- == 0)
+            return s;
+        if (known(s))
+            return NULL;
+    }
+}
+
 uint64_t model_load(uintptr_t p, unsigned size, unsigned parts)
 {
     struct word *w;
@@ -340,10 +357,10 @@ uint64_t model_load(uintptr_t p, unsigned size, unsigned parts)
     begin();
     look(p, size, false, true, model_pc);
     w = word_at(p, size);
-    for (s = &stores[w->last]; !known(s); s = &stores[s->before])
+    while (choice(w, n, parts) != NULL)
         n++;
     k = model_choose(n);
-    s = nth(w, k);
+    s = choice(w, k, parts);
     if (k > 0)
         see_old(s);
     saw(s, parts);

@@ -90,11 +90,11 @@ const struct model_scenario scene_lock[] = {
      .judge = judge,
      .level = MODEL_LONG,
      .bound = 3},
-    {.name = "lock: the gate and two threads, 3 preemptions",
+    {.name = "lock: the gate and two threads, 2 preemptions",
      .flags = MODEL_REAL_LOCKS,
      .body = {fork_parent, enter_once, enter_once},
      .judge = judge,
      .level = MODEL_LONG,
-     .bound = 3},
+     .bound = 2},
     {.name = NULL},
 };

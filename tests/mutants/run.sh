@@ -6,6 +6,7 @@
 #   -j JOBS   so many copies at work at once (default: processors)
 #   -a        what the tests named in "Killed-by:" let live meets all other tests
 #   -s        no such line is believed: all tests, to see which is the first to kill
+#   -t TEST   by this test, in the usual build, whatever those lines say
 #   -e N      each Nth bug only, the first of them by SLABALLOC_TEST_SEED
 #   -o FILE   a line "NAME TEST" for each kill, as "Killed-by:" has it
 #
@@ -23,16 +24,17 @@ LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd)
 top=${top_srcdir:-$(cd "$here/../.." && pwd)}
-jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2) all=no named=yes every=1 out=/dev/null
+jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2) all=no named=yes every=1 out=/dev/null by=''
 level=${SLABALLOC_TEST_LEVEL:-extended}
 [ "$level" != soak ] || all=yes
 [ $# -gt 0 ] || [ "$level" = soak ] || every=3
 offset=$(awk "BEGIN { print ${SLABALLOC_TEST_SEED:-0} % $every }")
-while getopts j:ase:o: option; do
+while getopts j:ast:e:o: option; do
   case $option in
     j) jobs=$OPTARG ;;
     a) all=yes ;;
     s) named=no all=yes ;;
+    t) by=$OPTARG ;;
     e) every=$OPTARG offset=$(awk "BEGIN { print ${SLABALLOC_TEST_SEED:-0} % $OPTARG }") ;;
     o) out=$OPTARG ;;
     *) exit 2 ;;
@@ -70,6 +72,9 @@ limit=200 # seconds for a test
 field() { sed -n "s/^$1: *//p" "$2" | head -n 1; } # NAME PATCH
 files_of() { sed -n 's|^--- a/\([^ 	]*\).*|\1|p' "$1"; }
 
+killers() { if [ -n "$by" ]; then echo "$by"; else field Killed-by "$1"; fi; } # PATCH
+switches() { [ -n "$by" ] || field Build "$1"; } # PATCH
+
 # --- a worker: a copy of the tree, builds of it, one patch after the other ---
 
 copy_tree() { # SLOT
@@ -93,7 +98,7 @@ build_of() { # SLOT ARGUMENTS
 
 # The Check programs need the debug twin alone, built once; the rest what is installed.
 select_build() { # SLOT PATCH TEST
-  arguments=$(field Build "$2")
+  arguments=$(switches "$2")
   case ${arguments:+given}$3 in
     given*) ;;
     *.sh) arguments='CFLAGS=-O2' ;;
@@ -142,7 +147,7 @@ judge() { # SLOT PATCH
     echo 'BAD: the patch does not apply'
     return
   fi
-  [ "$named" = no ] || tests=$(field Killed-by "$patch")
+  [ "$named" = no ] || tests=$(killers "$patch")
   if [ $all = yes ]; then
     build_of "$slot" '--disable-shared CFLAGS=-O1'
     tests="$tests $(other_tests "$build" "$patch")"
@@ -199,7 +204,7 @@ plain_worker() { # NUMBER
 
 unchanged() {
   for patch in "$work/list"/*.patch; do
-    for test in $(field Killed-by "$patch"); do echo "$test $(field Build "$patch")"; done
+    for test in $(killers "$patch"); do echo "$test $(switches "$patch")"; done
   done | sort -u > "$work/pairs"
   in_parallel plain_worker
   [ ! -e "$work/unfit" ] && echo "the unchanged tree passes the $(wc -l < "$work/pairs") tests that are to kill"
