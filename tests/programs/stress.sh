@@ -12,7 +12,6 @@ run_units "--malloc_2_--malloc-ops_$((operations * 10))" \
     "--malloc_1_--malloc-pthreads_4_--malloc-ops_$((operations * 5))" \
     "--malloc_1_--malloc-trim_--malloc-touch_--malloc-ops_$operations" \
     "--bigheap_1_--bigheap-ops_$((operations / 10))" \
-    "--mmap_1_--mmap-ops_$((operations / 1000))" \
     "--bsearch_1_--bsearch-ops_50" "--hash_1_--hash-ops_100" \
     "--tree_1_--tree-size_20000_--tree-ops_5" "--list_1_--list-ops_50" \
     "--qsort_1_--qsort-ops_10" "--radixsort_1_--radixsort-ops_10" "--fork_1_--fork-ops_500" \
