@@ -12,6 +12,7 @@
 
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 #define CHUNK 64u           /* blocks flushed together: bounds the stack frame */
+#define RUN_LEAST 8u        /* neighbours of one slab that are a message of their own; fewer are gathered by slab */
 #define BATCH_MAX 128u      /* blocks a refill takes, or an overflow flushes, at most */
 #define BATCH_LEAST 4u      /* blocks a refill takes at least, where there is room */
 #define LEND_MOST 8u        /* blocks that may come at a time from a slab that threads share, */
@@ -282,6 +283,34 @@ SLA_INLINE bool inside(const struct slai_span *s, const void *p)
     return (uintptr_t)p - (uintptr_t)s->start < (size_t)s->pages << SLAI_PAGE_SHIFT;
 }
 
+/* How many of n > 0 blocks, from the first on, are in its slab. */
+SLA_INLINE uint32_t run_of(const struct slai_span *s, void *const *blocks, uint32_t n)
+{
+    uint32_t k = 1;
+    while (k < n && inside(s, blocks[k]))
+        k++;
+    return k;
+}
+
+/* One message a slab: gathers its blocks at the front. */
+static void deliver(void **blocks, uint32_t n)
+{
+    while (n > 0) {
+        struct slai_span *s = slai_slab_of(blocks[0]);
+        uint32_t k = 1;
+        for (uint32_t i = 1; i < n; i++) {
+            if (inside(s, blocks[i])) {
+                void *t = blocks[k];
+                blocks[k++] = blocks[i];
+                blocks[i] = t;
+            }
+        }
+        slai_remote_free(s, blocks, k);
+        blocks += k;
+        n -= k;
+    }
+}
+
 /* Frees n <= CHUNK blocks that are in no stack any more. */
 static void give_back(struct slai_tcache *tc, unsigned class, void *const *blocks, uint32_t n)
 {
@@ -296,24 +325,16 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
             i += slai_slab_put_run(s, blocks + i, n - i);
             settle(tc, s);
         } else {
-            remote[away++] = blocks[i++];
+            uint32_t run = run_of(s, blocks + i, n - i);
+            if (run >= RUN_LEAST)
+                slai_remote_free(s, blocks + i, run);
+            else
+                for (uint32_t k = 0; k < run; k++)
+                    remote[away++] = blocks[i + k];
+            i += run;
         }
     }
-    /* One message a slab: gather its blocks at the front. */
-    for (void **r = remote; away > 0;) {
-        struct slai_span *s = slai_slab_of(r[0]);
-        uint32_t k = 1;
-        for (uint32_t i = 1; i < away; i++) {
-            if (inside(s, r[i])) {
-                void *t = r[k];
-                r[k++] = r[i];
-                r[i] = t;
-            }
-        }
-        slai_remote_free(s, r, k);
-        r += k;
-        away -= k;
-    }
+    deliver(remote, away);
 }
 
 void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)
