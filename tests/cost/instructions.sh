@@ -33,7 +33,7 @@ if $READELF -p .comment "$LIBSLABALLOC_MALLOC" | grep -q clang; then skip "the c
 grep -qw avx2 /proc/cpuinfo 2>/dev/null && copies=yes || copies=no
 
 # --- Counting ---
-$CC -O2 -fno-builtin "$top_srcdir/tests/cost/patterns.c" -o patterns -ldl || fail "compiling"
+$CC -O2 -fno-builtin "$top_srcdir/tests/cost/patterns.c" -pthread -o patterns -ldl || fail "compiling"
 
 $CC -O2 -fno-builtin -I"$top_srcdir/include" "$top_srcdir/tests/cost/objects.c" -o objects "$LIBSLABALLOC" ||
     fail "compiling"
@@ -74,6 +74,7 @@ medium 56 200
 clear 73 20
 grow 58 100
 batch64 12 20
+handoff 108 20
 END
 measure objects <<END
 object 40 20

@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,36 @@ static void batch64(void)
     }
 }
 
+static pthread_barrier_t filled, emptied;
+static void *consume(void *none)
+{
+    void (*put)(void *) = give;
+    for (;;) {
+        pthread_barrier_wait(&filled);
+        for (int i = 0; i < DEEP; i++)
+            put(blocks[i]);
+        pthread_barrier_wait(&emptied);
+    }
+    return none;
+}
+
+/* One thread allocates, another frees. */
+static void handoff(void)
+{
+    void *(*get)(size_t) = take;
+    static pthread_t consumer;
+    if (consumer == 0) {
+        pthread_barrier_init(&filled, NULL, 2);
+        pthread_barrier_init(&emptied, NULL, 2);
+        if (pthread_create(&consumer, NULL, consume, NULL) != 0)
+            abort();
+    }
+    for (int i = 0; i < DEEP; i++)
+        blocks[i] = get(64);
+    pthread_barrier_wait(&filled);
+    pthread_barrier_wait(&emptied);
+}
+
 static const struct {
     const char *name;
     int pairs;
@@ -141,7 +172,8 @@ static const struct {
 } patterns[] = {{"again", MANY, again},     {"stack", MANY, stack},   {"deep", DEEP, deep},
                 {"swing", MANY, swing},     {"queue", MANY, queue},   {"shuffle", MANY, shuffle},
                 {"medium", FEW, medium},    {"clear", MANY, clear},   {"grow", FEW, grow},
-                {"batch64", BATCH * BATCHES, batch64}};
+                {"batch64", BATCH * BATCHES, batch64},
+                {"handoff", DEEP, handoff}};
 
 int main(int argc, char **argv)
 {
