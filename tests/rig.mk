@@ -6,7 +6,7 @@
 # Shell tests that 'make check' leaves out, because of their time or their tools.
 rig_tests = %D%/life/modes.sh %D%/rig/coverage.sh %D%/rig/tsan.sh %D%/rig/soaktest.sh
 # What those read besides themselves.
-rig_files = %D%/rig/build.sh
+rig_files = %D%/rig/build.sh %D%/rig/copy.sh
 # What a round of 'make check-soak' runs: each takes SLABALLOC_TEST_SEED from it.
 soak_tests = \
 	%D%/life/test_fork \

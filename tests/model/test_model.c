@@ -81,6 +81,7 @@ static const struct {
     {"cache/stack.c", "slai_set_release(", MODEL_RELEASE, CHILD},
     {"cache/thread.c", "slai_fence_release();", MODEL_RELEASE, CHILD},
     {"cache/thread.c", "slai_set_release(&tc->busy, 0)", MODEL_RELEASE, CHILD},
+    {"cache/thread.c", "slai_set_release(&tc->objects, objects)", MODEL_RELEASE, CHILD},
     {"heap/slab.c", "slai_fence_release();", MODEL_RELEASE, CHILD},
     {"api/objadmin.c", "slai_load_acquire(&cache->visitors)", MODEL_ACQUIRE, "no scenario visits a cache that ends"},
     {"api/objadmin.c", "slai_set_release(&slai_object_classes", MODEL_RELEASE, PUBLIC},

@@ -23,6 +23,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../rig/copy.sh"
 top=${top_srcdir:-$(cd "$here/../.." && pwd)}
 jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2) all=no named=yes every=1 out=/dev/null by=''
 level=${SLABALLOC_TEST_LEVEL:-extended}
@@ -78,10 +79,7 @@ switches() { [ -n "$by" ] || field Build "$1"; } # PATCH
 # --- a worker: a copy of the tree, builds of it, one patch after the other ---
 
 copy_tree() { # SLOT
-  [ ! -d "$1/tree" ] || return 0
-  mkdir -p "$1/tree" && (cd "$top" && tar -cf - --exclude=./.git --exclude=./autom4te.cache --exclude='*.o' \
-    --exclude='*.lo' --exclude='*.la' --exclude=.libs --exclude=./config.status --exclude=./config.h \
-    --exclude=./stamp-h1 --exclude=./Makefile --exclude=./soak .) | (cd "$1/tree" && tar -xf -)
+  [ -d "$1/tree" ] || copy_source "$top" "$1/tree"
 }
 
 # The build directory for "ARGUMENTS", made if need be.

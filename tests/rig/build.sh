@@ -2,6 +2,8 @@
 # directory that goes with the test, $source a tree that no build is in.
 # SPDX-License-Identifier: MIT
 
+# shellcheck source=copy.sh
+. "$(dirname "$0")/../rig/copy.sh"
 name=$(basename "$0" .sh)
 skip() { echo "$name: skipped: $*"; exit 77; }
 fail() { echo "$name: FAIL: $*" >&2; exit 1; }
@@ -18,10 +20,7 @@ trap 'exit 99' HUP INT TERM
 # A tree that is configured itself cannot have builds elsewhere, but a copy of it can.
 if [ -e "$top_srcdir/config.status" ]; then
   source=$work/tree
-  mkdir "$source"
-  (cd "$top_srcdir" && tar -cf - --exclude=./.git --exclude=./autom4te.cache --exclude='*.o' --exclude='*.lo' \
-    --exclude='*.la' --exclude='*.gcda' --exclude='*.gcno' --exclude=.libs --exclude=./config.status \
-    --exclude=./config.h --exclude=./stamp-h1 --exclude=./Makefile .) | (cd "$source" && tar -xf -)
+  copy_source "$top_srcdir" "$source"
 fi
 
 # The other build is to know nothing of the one that this is a test of.
