@@ -17,6 +17,8 @@
 #include "heap/pageheap.h"
 #include "os/os.h"
 
+#include <errno.h>
+
 static void prepare(void)
 {
     slai_init_lock();
@@ -61,8 +63,10 @@ static bool refused; /* for want of memory, which may be had later */
 
 static void enroll(void)
 {
+    int saved = errno; /* that of an allocation that succeeds all the same (I8) */
     if (!slai_os_at_fork(prepare, parent, child)) /* which reports it */
         slai_set_relaxed(&refused, true);
+    errno = saved;
 }
 
 void slai_fork_init(void)

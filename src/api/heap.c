@@ -322,6 +322,7 @@ static int visit_all(struct sla_heap *heap, const struct visitor *v)
 {
     int result = 0;
     slai_heap_settle(heap);
+    slai_misuse_due();
     for (unsigned c = 1; c < SLAI_CLASSES && result == 0; c++)
         result = visit_slabs(heap, c, v);
     return result == 0 ? visit_large(heap, v) : result;

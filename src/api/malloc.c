@@ -31,14 +31,11 @@ static void *large_of_heap(struct sla_heap *heap, size_t size, size_t align, boo
     return p;
 }
 
-void *slai_large(struct sla_heap *heap, size_t size, size_t align, bool *zero)
+static void *large_of_all(size_t size, size_t align, bool *zero)
 {
     int saved = errno;
     size_t pages = slai_load_relaxed(&slai_pageheap.used_pages) + slai_load_relaxed(&slai_pageheap.free_pages[0]);
-    void *p;
-    if (SLA_UNLIKELY(heap != NULL))
-        return large_of_heap(heap, size, align, zero);
-    p = slai_large_take(size, align, zero);
+    void *p = slai_large_take(size, align, zero);
     if (SLA_LIKELY(p != NULL) || size >> SLAI_PAGE_SHIFT > pages)
         return p; /* or more than all there is: in vain */
     (void)slai_idle_purge_others();
@@ -47,6 +44,13 @@ void *slai_large(struct sla_heap *heap, size_t size, size_t align, bool *zero)
         p = slai_large_take(size, align, zero);
     if (p != NULL)
         errno = saved;
+    return p;
+}
+
+void *slai_large(struct sla_heap *heap, size_t size, size_t align, bool *zero)
+{
+    void *p = SLA_LIKELY(heap == NULL) ? large_of_all(size, align, zero) : large_of_heap(heap, size, align, zero);
+    slai_misuse_due(); /* of what was counted in to make room */
     return p;
 }
 

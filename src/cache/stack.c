@@ -284,7 +284,7 @@ SLA_INLINE bool inside(const struct slai_span *s, const void *p)
 }
 
 /* How many of n > 0 blocks, from the first on, are in its slab. */
-SLA_INLINE uint32_t run_of(const struct slai_span *s, void *const *blocks, uint32_t n)
+SLA_INLINE uint32_t same_slab(const struct slai_span *s, void *const *blocks, uint32_t n)
 {
     uint32_t k = 1;
     while (k < n && inside(s, blocks[k]))
@@ -292,12 +292,26 @@ SLA_INLINE uint32_t run_of(const struct slai_span *s, void *const *blocks, uint3
     return k;
 }
 
-/* One message a slab: gathers its blocks at the front. */
-static void deliver(void **blocks, uint32_t n)
+/* Reports a block whose slab is gone: it had come back before. */
+SLA_INLINE bool gone(const struct slai_span *s, unsigned class, const void *block)
+{
+    if (SLA_LIKELY(slai_kind(s) == SLAI_KIND_SLAB && s->class == class))
+        return false;
+    slai_misuse_later(block, "block already free", slai_class_size(class));
+    return true;
+}
+
+/* One message for all of a slab's blocks that are here: gathers them at the front. */
+static void deliver(unsigned class, void **blocks, uint32_t n)
 {
     while (n > 0) {
         struct slai_span *s = slai_slab_of(blocks[0]);
         uint32_t k = 1;
+        if (gone(s, class, blocks[0])) { /* with a longer run that was delivered first */
+            blocks++;
+            n--;
+            continue;
+        }
         for (uint32_t i = 1; i < n; i++) {
             if (inside(s, blocks[i])) {
                 void *t = blocks[k];
@@ -318,14 +332,13 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
     uint32_t away = 0;
     for (uint32_t i = 0; i < n;) {
         struct slai_span *s = slai_slab_of(blocks[i]);
-        if (SLA_UNLIKELY(slai_kind(s) != SLAI_KIND_SLAB || s->class != class)) {
-            /* The slab is gone, so the block had come back to it before. */
-            slai_misuse_later(blocks[i++], "block already free", slai_class_size(class));
+        if (gone(s, class, blocks[i])) {
+            i++;
         } else if (SLA_LIKELY(slai_load_relaxed(&s->owner) == tc)) {
             i += slai_slab_put_run(s, blocks + i, n - i);
             settle(tc, s);
         } else {
-            uint32_t run = run_of(s, blocks + i, n - i);
+            uint32_t run = same_slab(s, blocks + i, n - i);
             if (run >= RUN_LEAST)
                 slai_remote_free(s, blocks + i, run);
             else
@@ -334,7 +347,7 @@ static void give_back(struct slai_tcache *tc, unsigned class, void *const *block
             i += run;
         }
     }
-    deliver(remote, away);
+    deliver(class, remote, away);
 }
 
 void slai_stack_flush(struct slai_tcache *tc, unsigned class, uint32_t n)

@@ -361,13 +361,18 @@ SLA_COLD void slai_cache_none(void)
 }
 
 /* The hook at a thread's end. Later calls by the same thread (other hooks, the C library's own) share a cache. */
+static void end_of(struct slai_tcache *tc)
+{
+    slai_cache_none();
+    slai_heaps_leave(tc);
+    slai_cache_retire(tc);
+    slai_misuse_due();
+}
+
 static void thread_end(void *value)
 {
     threads.watch();
-    slai_cache_none();
-    slai_heaps_leave(value);
-    slai_cache_retire(value);
-    slai_misuse_due();
+    end_of(value);
 }
 
 void slai_threads_init(void (*watch)(void))
@@ -392,7 +397,7 @@ struct slai_tcache *slai_cache_get(void)
     /* First the pointer, then the hook: arming it may allocate. */
     slai_tcache = slai_current = tc;
     if (!slai_tls_arm(thread_end, tc)) {
-        thread_end(tc); /* without the hook this cache would leak */
+        end_of(tc); /* without the hook this cache would leak */
         return NULL;
     }
     return tc;

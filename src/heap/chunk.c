@@ -76,7 +76,7 @@ void *slai_chunk_remove(struct slai_account *a, enum slai_chunks which, size_t *
         memory = r->base;
         *size = r->pages << SLAI_PAGE_SHIFT;
         forget(r);
-        (void)slai_region_drop(r); /* refusal costs the descriptors */
+        (void)slai_region_drop(r); /* refused, the descriptors' address space goes later */
         slai_set_relaxed(&a->provided, a->provided - *size);
         slai_shadow_show(memory, *size, true);
     }

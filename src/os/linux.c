@@ -12,7 +12,6 @@
 #include "util/panic.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -65,11 +64,12 @@ static bool purge_works(void *p)
     return v == 1;
 }
 
-void slai_os_drop(void *p, size_t size)
+bool slai_os_drop(void *p, size_t size)
 {
     int saved = errno;
     (void)SLAI_CALL(DROP, p, size, -1, madvise(p, size, MADV_DONTNEED));
     errno = saved;
+    return true;
 }
 
 bool slai_os_purge(void *p, size_t size)

@@ -126,6 +126,7 @@ static SLA_COLD void offer_again(void)
             continue;
         if (SLAI_CALL(AGAIN, left[i].p, size, -1, munmap(left[i].p, size)) == 0) {
             slai_fault_mapped(0, size);
+            slai_shadow_own(left[i].p, size, false);
             slai_add_relaxed(&left_count, (uint32_t)-1);
             size = 0;
         }
@@ -162,8 +163,8 @@ bool slai_os_release(void *p, size_t size)
         return true;
     }
     slai_os_failed("munmap", size);
-    slai_os_drop(p, size);
-    leave(p, size);
+    if (slai_os_drop(p, size))
+        leave(p, size);
     return false;
 }
 

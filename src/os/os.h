@@ -27,8 +27,8 @@ size_t slai_os_page_asked(void); /* what the system says */
 /* Address space without memory: any access faults until it is committed. */
 void *slai_os_reserve(size_t size);
 
-/* Gives reserved memory back, now or, when that is refused, later: it is lost in any case. pre: a whole reservation or
-   its head or tail. */
+/* Gives reserved memory back, now or, when that is refused, later, for a few such ranges: it is lost in any case.
+   pre: a whole reservation or its head or tail. */
 bool slai_os_release(void *p, size_t size);
 
 /* Makes reserved memory readable and writable; fresh memory reads as zero. */
@@ -37,8 +37,8 @@ bool slai_os_commit(void *p, size_t size);
 /* Drops the pages behind committed memory. True: it reads as zero now. False: its contents are undefined. */
 bool slai_os_purge(void *p, size_t size);
 
-/* Drops what is behind a range that is given up but could not be released. */
-void slai_os_drop(void *p, size_t size);
+/* Drops what is behind a range that is given up but could not be released. False: the range may be another's by now. */
+bool slai_os_drop(void *p, size_t size);
 
 /* As purge, by mapping anew: mends mappings that slai_os_move() has split. */
 bool slai_os_renew(void *p, size_t size);
@@ -60,7 +60,7 @@ SLA_INLINE bool slai_os_single_threaded(void) { return false; }
 /* Bytes of address space this process may have; SIZE_MAX: no limit. errno is kept. */
 size_t slai_os_address_limit(void);
 
-/* A monotonic clock in ms, cheap and coarse (some ms). Never 0; 1 where there is none. errno is kept. */
+/* A monotonic clock in ms, coarse (some ms); a system call. Never 0; 1 where there is none. errno is kept. */
 uint64_t slai_os_clock(void);
 
 /* A number that tells threads apart, as the system names them where it does. errno is kept. */

@@ -24,11 +24,12 @@ bool slai_os_purge(void *p, size_t size)
     return slai_fault_word() == 0;
 }
 
-void slai_os_drop(void *p, size_t size)
+bool slai_os_drop(void *p, size_t size)
 {
     int saved = errno;
-    (void)SLAI_CALL(DROP, p, size, MAP_FAILED, mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0));
+    void *q = SLAI_CALL(DROP, p, size, MAP_FAILED, mmap(p, size, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_FIXED, -1, 0));
     errno = saved;
+    return q != MAP_FAILED; /* a system may unmap what was there and then refuse */
 }
 
 bool slai_os_move(void *from, void *to, size_t size)

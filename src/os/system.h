@@ -9,6 +9,7 @@
 #include "util/atomic.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -20,7 +21,7 @@
 #endif
 #endif
 #if defined(__linux__) && !defined(SLA_POSIX_ONLY) && !defined(SLAI_TSAN) && !defined(SLAI_ASAN) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__s390__) /* where mmap takes its arguments in memory */
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,7 +37,10 @@
 #define madvise(p, size, advice) syscall(SYS_madvise, (p), (size_t)(size), (advice))
 #define mremap(p, old, size, flags, to) \
     ((void *)syscall(SYS_mremap, (p), (size_t)(old), (size_t)(size), (flags), (to)))
+#define sched_yield() syscall(SYS_sched_yield)
+#ifdef SYS_fcntl /* not where files always had 64 bits */
 #define fcntl(fd, command, value) syscall(SYS_fcntl, (fd), (command), (value))
+#endif
 #ifdef __LP64__ /* elsewhere the C library and the system need not agree on the structs */
 #define getrlimit(what, r) syscall(SYS_prlimit64, 0, (what), NULL, (r))
 #define clock_gettime(id, t) syscall(SYS_clock_gettime, (id), (t))

@@ -211,7 +211,9 @@ static void fork_handlers(void *arg)
     errno = 0;
     CHILD_REQUIRE(!slai_os_at_fork(nothing, nothing, nothing) && errno == ENOMEM);
     slai_fork_watched = false;
+    errno = 0;
     slai_fork_init();
+    CHILD_REQUIRE(errno == 0);
     CHILD_REQUIRE(slai_fault.seen[SLAI_CALL_ATFORK] == 2);
     slai_fork_init(); /* once: the slow paths come here */
     CHILD_REQUIRE(slai_fault.seen[SLAI_CALL_ATFORK] == 2);

@@ -75,6 +75,25 @@ static void free_twice_with_another_between(void)
     sla_thread_idle();
 }
 
+static int look(void *block, size_t size, void *arg)
+{
+    (void)block;
+    (void)size;
+    (void)arg;
+    return 0;
+}
+
+static void free_twice_before_a_visit(void)
+{
+    sla_heap_t *heap = sla_heap_create("x");
+    void *p = sla_heap_malloc(heap, 100), *q = sla_heap_malloc(heap, 100);
+    support_mail[0] = (uintptr_t)p;
+    sla_free(p);
+    sla_free(q);
+    sla_free(support_pointer(p));
+    (void)sla_heap_visit(heap, look, NULL);
+}
+
 static void free_inside(void)
 {
     sla_heap_t *heap = sla_heap_create("x");
@@ -186,6 +205,7 @@ static const struct {
     {free_large_after_destroy, "free", "large block already free"},
     {free_twice, "free", "block already free (size class 112)"},
     {free_twice_with_another_between, "free", "block already free (size class 112)"},
+    {free_twice_before_a_visit, "free", "block already free (size class 112)"},
     {free_inside, "free", "not the start of a block (size class 112)"},
     {size_inside, "usable_size", "not the start of a block (size class 112)"},
     {free_twice_and_give_back, "free", "block already free (size class 30720)"},

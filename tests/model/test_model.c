@@ -144,7 +144,7 @@ START_TEST(weakened_orders_are_noticed)
     struct model_result r;
     size_t n, caught = 0, spared = 0;
     unsigned long most = support_plan(1200, 3000, 100000);
-    const char *only = getenv("SLABALLOC_MODEL_SITE"); /* "cache/remote.c:58" */
+    const char *only = getenv("SLABALLOC_MODEL_SITE"); /* "FILE:LINE" */
     int wordy = getenv("SLABALLOC_MODEL_WORDY") != NULL;
     choose();
     ck_assert_msg(noticed(NULL, most, &r) == NULL, "%s", r.what);

@@ -238,7 +238,10 @@ mutants = \
 	%D%/233-run-preload.patch \
 	%D%/234-run-conf.patch \
 	%D%/235-batch-least.patch \
-	%D%/236-fast-slow.patch
+	%D%/236-fast-slow.patch \
+	%D%/237-deliver-gone.patch \
+	%D%/238-heap-visit-late.patch \
+	%D%/239-fork-errno.patch
 rig_files += $(mutants)
 rig_tests += %D%/run.sh
 # Those that the tests named in them do not kill meet all the others.

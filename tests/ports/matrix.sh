@@ -7,10 +7,11 @@
 # SPDX-License-Identifier: MIT
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
-source=$(cd "$here/../.." && pwd) || exit 1
+. "$here/../rig/copy.sh"
 work=$(mktemp -d "${TMPDIR:-/tmp}/slaballoc-matrix.XXXXXX") || exit 99
 trap 'status=$?; cd /; rm -rf "$work"; exit $status' EXIT
 trap 'exit 99' HUP INT TERM
+unbuilt "$(cd "$here/../.." && pwd)" "$work/tree" || exit 1
 : "${MAKE:=make}" "${SLABALLOC_TEST_LEVEL:=check}" "${SLABALLOC_PORTS_JOBS:=1}"
 level=$SLABALLOC_TEST_LEVEL
 # The amounts of a quick run: here it is the builds that are many.

@@ -12,7 +12,7 @@
 set -u
 [ $# -gt 0 ] || { echo "usage: run.sh PORT..." >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
-source=$(cd "$here/../.." && pwd) || exit 1
+. "$here/../rig/copy.sh"
 build=${top_builddir:-$PWD}
 cache=${SLABALLOC_PORTS_CACHE:-$build/ports}
 : "${MAKE:=make}" "${SLABALLOC_TEST_LEVEL:=check}" "${SLABALLOC_PORTS_JOBS:=1}"
@@ -23,6 +23,10 @@ unset MAKEFLAGS MFLAGS MAKELEVEL TESTS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS LIBS CC 
 mkdir -p "$cache/check" && cache=$(cd "$cache" && pwd) || exit 1
 
 command -v flock > /dev/null 2>&1 || { echo "ports: skipped: flock is not installed"; exit 77; }
+exec 7> "$cache/tree.lock"
+flock 7
+unbuilt "$(cd "$here/../.." && pwd)" "$cache/tree" || exit 1
+exec 7>&-
 say() { echo "ports: $*"; }
 have() { command -v "$1" > /dev/null 2>&1; }
 compiler() { if have ccache; then echo "ccache $1"; else echo "$1"; fi; }

@@ -12,16 +12,12 @@ need() { for tool; do command -v "$tool" > /dev/null 2>&1 || skip "$tool is not 
 : "${top_srcdir:?run by make check}" "${CC:=cc}" "${MAKE:=make}"
 [ "${SLABALLOC_SANITIZER:-no}" = no ] && [ -z "${TEST_WRAPPER-}" ] || skip 'for plain builds'
 pkg-config --exists 'check >= 0.15.2' 2> /dev/null || skip 'Check is not installed'
-level=${SLABALLOC_TEST_LEVEL:-check} source=$top_srcdir
+level=${SLABALLOC_TEST_LEVEL:-check}
 work=$(mktemp -d "${TMPDIR:-/tmp}/slaballoc-$name.XXXXXX") || exit 99
 trap 'status=$?; cd /; rm -rf "$work"; exit $status' EXIT
 trap 'exit 99' HUP INT TERM
 
-# A tree that is configured itself cannot have builds elsewhere, but a copy of it can.
-if [ -e "$top_srcdir/config.status" ]; then
-  source=$work/tree
-  copy_source "$top_srcdir" "$source"
-fi
+unbuilt "$top_srcdir" "$work/tree"
 
 # The other build is to know nothing of the one that this is a test of.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES TESTS VERBOSE top_builddir LIBSLABALLOC LIBSLABALLOC_MALLOC \

@@ -8,5 +8,13 @@ copy_source() {
     --exclude=./config.status --exclude=./config.h --exclude=./stamp-h1 --exclude=./Makefile --exclude=./libtool \
     --exclude='./slaballoc*.pc' --exclude=./slaballoc-run --exclude=./slaballoc-bench \
     --exclude=./src/slaballoc-malloc.map --exclude='*.trs' --exclude='*.log' --exclude=./fuzz --exclude=./soak \
-    --exclude=./sources .) | (cd "$2" && tar -xf -)
+    --exclude=./sources --exclude=./ports .) | (cd "$2" && tar -xf -)
+}
+
+# unbuilt FROM TO: $source is FROM; or, as a tree that is configured itself cannot have builds elsewhere, its copy in TO.
+unbuilt() {
+  source=$1
+  [ -e "$1/config.status" ] || return 0
+  source=$2
+  copy_source "$1" "$2"
 }

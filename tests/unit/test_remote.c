@@ -318,6 +318,33 @@ START_TEST(misuse_is_reported)
 }
 END_TEST
 
+/* A block freed twice, of a slab that goes with all its blocks before the second free is looked at. */
+START_TEST(slab_gone_with_the_first_message)
+{
+    struct owner first;
+    char want[128];
+    start(NULL);
+    finish();
+    first = owner;
+    start(NULL);
+    finish();
+    slai_conf.abort = 0;
+    unit_catch();
+    sla_free(owner.blocks[3]);
+    sla_free(first.blocks[0]);
+    for (size_t i = 0; i < COUNT; i++)
+        sla_free(owner.blocks[i]);
+    sla_thread_idle();
+    snprintf(want, sizeof(want), "slaballoc: free(0x%jx): block already free (size class 64)\n",
+             (uintmax_t)(uintptr_t)owner.blocks[3]);
+    ck_assert_str_eq(unit_caught(), want);
+    for (size_t i = 1; i < COUNT; i++)
+        sla_free(first.blocks[i]);
+    sla_thread_idle();
+    unit_sound();
+}
+END_TEST
+
 START_TEST(free_by_owner_and_by_other)
 {
     char want[128];
@@ -397,6 +424,7 @@ int main(void)
     tcase_add_test(tc, forwarded_to_the_depot);
     tcase_add_test(tc, closed_inbox);
     tcase_add_test(tc, misuse_is_reported);
+    tcase_add_test(tc, slab_gone_with_the_first_message);
     tcase_add_test(tc, free_by_owner_and_by_other);
     tcase_add_loop_test(tc, ring_of_threads, 0, 3);
     return support_main(suite);
