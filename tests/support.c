@@ -223,6 +223,23 @@ double support_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+int support_limits_hold(void)
+{
+    struct rlimit before, little;
+    size_t size = (size_t)64 << 20;
+    void *p;
+    if (getrlimit(RLIMIT_DATA, &before) != 0)
+        return 0;
+    little = before;
+    little.rlim_cur = 1 << 20;
+    setrlimit(RLIMIT_DATA, &little);
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    setrlimit(RLIMIT_DATA, &before);
+    if (p != MAP_FAILED)
+        munmap(p, size);
+    return p == MAP_FAILED;
+}
+
 /* --- coverage: what a process ran counts however it ends --- */
 
 #ifdef SUPPORT_COVERAGE

@@ -39,6 +39,9 @@
 /* Shadow memory and quarantines make footprint figures and address-space limits meaningless. */
 #define SUPPORT_MEMORY_IS_PLAIN (!SUPPORT_TSAN && !SUPPORT_ASAN)
 
+/* Does the system keep to RLIMIT_DATA? An emulator of another processor may not. */
+int support_limits_hold(void);
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
