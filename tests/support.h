@@ -36,11 +36,11 @@
 #define SUPPORT_ASAN 0
 #endif
 
-/* Shadow memory and quarantines make footprint figures and address-space limits meaningless. */
-#define SUPPORT_MEMORY_IS_PLAIN (!SUPPORT_TSAN && !SUPPORT_ASAN)
+/* Does another program run this one, an emulator or valgrind? */
+int support_wrapped(void);
 
-/* Does the system keep to RLIMIT_DATA? An emulator of another processor may not. */
-int support_limits_hold(void);
+/* Shadow memory, quarantines and what runs us make footprint figures and address-space limits meaningless. */
+#define SUPPORT_MEMORY_IS_PLAIN (!SUPPORT_TSAN && !SUPPORT_ASAN && !support_wrapped())
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define KIB ((size_t)1024)
