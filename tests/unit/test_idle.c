@@ -229,6 +229,8 @@ static size_t resident_many(void)
 START_TEST(trim_and_idle)
 {
     void (*const idle)(void) = sla_thread_idle;
+    if (_i != 0 && !SLAI_OS_KNOWS_THREADS)
+        return; /* some are in slabs that are lent, and not the thread's own */
     unit_tidy();
     fill_many();
     size_t before = resident_many(), purged = unit_stats().purged;

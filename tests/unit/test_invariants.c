@@ -67,7 +67,7 @@ START_TEST(random_use)
 {
     static const long delays[] = {-1, 0, 5};
     struct support_rng rng;
-    sla_thread_idle();
+    unit_idle();
     size_t live = unit_stats().live, used = slai_pageheap.used_pages;
     support_seed(&rng, (uint64_t)_i * 77);
     slai_conf.purge_delay = delays[_i % 3];
@@ -87,7 +87,7 @@ START_TEST(random_use)
         if (blocks[i].start != NULL)
             any_free(&rng, &blocks[i]);
     unit_sound();
-    sla_thread_idle();
+    unit_idle();
     unit_sound();
     ck_assert_uint_eq(unit_stats().live, live);
     ck_assert_uint_eq(unit_stats().cached, 0);

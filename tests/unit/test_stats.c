@@ -71,7 +71,7 @@ START_TEST(where_small_blocks_are)
     ck_assert_uint_eq(cached.live, start.live);
     ck_assert_uint_gt(in_stack, 0);
     ck_assert_uint_eq(cached.cached, start.cached + in_stack * block);
-    sla_thread_idle();
+    unit_idle();
     sla_stats_t idle = unit_stats();
     ck_assert_uint_eq(idle.live, start.live);
     ck_assert_uint_eq(idle.cached, 0);

@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include "cache/depot.h"
 #include "heap/purge.h"
 #include "os/os.h"
 
@@ -93,9 +94,16 @@ const char *unit_caught(void)
     return text;
 }
 
-void unit_tidy(void)
+void unit_idle(void)
 {
     sla_thread_idle();
+    if (!SLAI_OS_KNOWS_THREADS)
+        slai_depots_clear(NULL);
+}
+
+void unit_tidy(void)
+{
+    unit_idle();
     (void)slai_purge(SLAI_PURGE_ALL, 0);
 }
 
