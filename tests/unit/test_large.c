@@ -335,7 +335,7 @@ START_TEST(random_realloc)
     struct support_rng rng;
     memset(b, 0, sizeof(b));
     support_seed(&rng, (uint64_t)_i + 50);
-    if (_i % 2 != 0)
+    if (_i % 2 != 0 || support_wrapped()) /* qemu forgets that where pages were moved from there still is memory */
         unit_refuse(SLAI_CALL_MOVE, 1);
     for (size_t step = 0; step < support_scaled(250); step++) {
         struct support_block *k = &b[support_below(&rng, ARRAY_LEN(b))];
