@@ -42,8 +42,8 @@ const char *unit_caught(void);
 /* Nothing cached by this thread and no dirty page: what a test frees then stands alone. */
 void unit_tidy(void);
 
-/* As sla_thread_idle(); and where the system does not say that there is one thread only, and small batches are lent from
-   slabs of the depot, gives up those that the depot keeps. */
+/* As sla_thread_idle(); and where the system does not say that there is one thread only, so that small batches are lent
+   from slabs of the depot, gives up those that the depot keeps. */
 void unit_idle(void);
 
 #define unit_sound() ck_assert_msg(slai_check_heap() == NULL, "heap: %s", slai_check_heap())
