@@ -64,7 +64,8 @@ static void free_twice(void)
     sla_free(support_pointer(p));
 }
 
-static void free_twice_with_another_between(void)
+/* The heap, of which a block was freed twice with another between. */
+static sla_heap_t *freed_twice(void)
 {
     sla_heap_t *heap = sla_heap_create("x");
     void *p = sla_heap_malloc(heap, 100), *q = sla_heap_malloc(heap, 100);
@@ -72,6 +73,12 @@ static void free_twice_with_another_between(void)
     sla_free(p);
     sla_free(q);
     sla_free(support_pointer(p));
+    return heap;
+}
+
+static void free_twice_with_another_between(void)
+{
+    (void)freed_twice();
     sla_thread_idle();
 }
 
@@ -85,13 +92,7 @@ static int look(void *block, size_t size, void *arg)
 
 static void free_twice_before_a_visit(void)
 {
-    sla_heap_t *heap = sla_heap_create("x");
-    void *p = sla_heap_malloc(heap, 100), *q = sla_heap_malloc(heap, 100);
-    support_mail[0] = (uintptr_t)p;
-    sla_free(p);
-    sla_free(q);
-    sla_free(support_pointer(p));
-    (void)sla_heap_visit(heap, look, NULL);
+    (void)sla_heap_visit(freed_twice(), look, NULL);
 }
 
 static void free_inside(void)
