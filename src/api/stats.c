@@ -110,7 +110,8 @@ static void collect(struct sums *sums)
     st->slab_free += sums->objects_all - sums->objects_used;
 }
 
-void slai_stats_collect(sla_stats_t *out)
+/* Not inlined: its sums are 2 KiB, and callers would keep that stack for what else they do. */
+SLA_NOINLINE void slai_stats_collect(sla_stats_t *out)
 {
     struct sums sums = {.stats = out};
     collect(&sums);

@@ -12,7 +12,7 @@ clang=${FUZZ_CC:-clang}
 seed=${SLABALLOC_TEST_SEED:-1}
 case ${SLABALLOC_TEST_LEVEL:-check} in
 soak) seconds=1800 ;;
-extended) seconds=60 ;;
+extended) seconds=40 ;;
 *) seconds=5 ;;
 esac
 seconds=${FUZZ_SECONDS:-$seconds}

@@ -14,7 +14,7 @@
 # "Killed-by:" tests of which one fails, "Build:" arguments of configure that it
 # takes to see it, "Survives:" why no test can, if none can.
 #
-# Without arguments, as a test of 'make check-extended': each third, by the tests named; at
+# Without arguments, as a test of 'make check-extended': each eighth, by the tests named; at
 # SLABALLOC_TEST_LEVEL=soak all, with -a.  'make check-mutants' runs all, with -a.  Exit 1 below
 # 95 %, and where a patch does not apply or build, or the unchanged tree fails one of the tests.
 #
@@ -28,7 +28,7 @@ top=${top_srcdir:-$(cd "$here/../.." && pwd)}
 jobs=$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2) all=no named=yes every=1 out=/dev/null by=''
 level=${SLABALLOC_TEST_LEVEL:-extended}
 [ "$level" != soak ] || all=yes
-[ $# -gt 0 ] || [ "$level" = soak ] || every=3
+[ $# -gt 0 ] || [ "$level" = soak ] || every=8
 offset=$(awk "BEGIN { print ${SLABALLOC_TEST_SEED:-0} % $every }")
 while getopts j:ast:e:o: option; do
   case $option in

@@ -92,11 +92,13 @@ configure_port() {
     TEST_WRAPPER="$wrapper"
 }
 
-# The programs for the port: a few for a quick look, else all of unit and api and a slice of the rest; without those
-# that skipped.txt names.
+# The programs for the port: a few for a quick look, and where a port differs from the one before it in one respect;
+# else all of unit and api and a slice of the rest; without those that skipped.txt names.
 programs() { # PORT
-  if [ "$SLABALLOC_TEST_LEVEL" = quick ]; then
-    echo 'unit/test_bits unit/test_large unit/test_lock unit/test_meta unit/test_objcache unit/test_os unit/test_region
+  few=no
+  case $1 in musl-static | aarch64-64k) few=yes ;; esac
+  if [ "$SLABALLOC_TEST_LEVEL" = quick ] || [ "$few" = yes ]; then
+    echo 'unit/test_bits unit/test_idle unit/test_large unit/test_lock unit/test_meta unit/test_objcache unit/test_os unit/test_region
       unit/test_sizeclass unit/test_slab unit/test_thread api/test_align api/test_conformance fuzz/test_fuzz
       api/test_realloc threads/test_exit' | tr -s ' \n' '\n\n'
   else

@@ -183,6 +183,8 @@ START_TEST(parked_threads)
     struct support_child child;
     if (SUPPORT_TSAN)
         return; /* it does not go on in the child of several threads */
+    if (support_wrapped() && children[_i] == threads_start_again)
+        return; /* qemu-user fails an assertion of its own in such a child's second thread */
     park_all();
     for (int i = 0; i < 2; i++) {
         support_run_child(children[_i], NULL, 10, &child);

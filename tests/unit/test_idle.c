@@ -14,15 +14,20 @@
 #include "os/os.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SIZE 512
 #define CLASS slai_class_of(SIZE)
 #define MANY (3 * SLAI_PAGE / SIZE)
 
+/* Can a slab be purged in part? Where a page is as large as it, only whole slabs go, which the page heap sees to. */
+static int has_parts(void) { return slai_os_page() < SLAI_PAGE; }
+
 static size_t resident(const struct slai_span *s)
 {
     unsigned char in[64];
-    size_t bytes = (size_t)s->pages << SLAI_PAGE_SHIFT, page = slai_os_page(), n = 0;
+    size_t bytes = (size_t)s->pages << SLAI_PAGE_SHIFT, n = 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE); /* the system's own, whatever slai_os_page is told to say */
     ck_assert_uint_le(bytes / page, sizeof(in));
     ck_assert_int_eq(mincore(s->start, bytes, in), 0);
     for (size_t i = 0; i < bytes / page; i++)
@@ -159,7 +164,7 @@ START_TEST(rests_first)
     ck_assert_uint_eq(slai_slab_tend(s, 9999, 100), 0); /* all gone already */
     ck_assert_uint_eq(slai_slab_tend(s, 9999, 0), 0);
     put(s, blocks[33]);
-    ck_assert_uint_gt(slai_slab_tend(s, 9999, 0), 0); /* 0: at once */
+    ck_assert_int_eq(slai_slab_tend(s, 9999, 0) > 0, has_parts()); /* 0: at once */
     for (uint32_t i = 0; i < 64; i++)
         if (i < 8 || i > 33) {
             ck_assert(holds(blocks[i], i));
@@ -198,17 +203,23 @@ static void fill_many(void)
     }
 }
 
-/* One block in sixteen survives. */
+/* One block in sixteen survives, or so few that there are pages without. */
+static size_t apart(void)
+{
+    size_t two_pages = 2 * slai_os_page() / SIZE;
+    return two_pages > 16 ? two_pages : 16;
+}
+
 static void free_most(void)
 {
     for (size_t i = 0; i < MANY; i++)
-        if (i % 16 != 0)
+        if (i % apart() != 0)
             sla_free(many[i]);
 }
 
 static void free_rest(void)
 {
-    for (size_t i = 0; i < MANY; i += 16) {
+    for (size_t i = 0; i < MANY; i += apart()) {
         UNIT_EXPECT(holds(many[i], (uint32_t)i));
         sla_free(many[i]);
     }
@@ -218,7 +229,7 @@ static size_t resident_many(void)
 {
     size_t n = 0;
     const struct slai_span *last = NULL;
-    for (size_t i = 0; i < MANY; i += 16)
+    for (size_t i = 0; i < MANY; i += apart())
         if (slai_slab_of(many[i]) != last) {
             last = slai_slab_of(many[i]);
             n += resident(last);
@@ -241,7 +252,8 @@ START_TEST(trim_and_idle)
         idle();
     /* A survivor keeps its page of eight blocks; every other page is gone. */
     ck_assert_uint_le(resident_many(), before / 2 + 2 * slai_os_page());
-    ck_assert_uint_gt(unit_stats().purged, purged);
+    if (has_parts() || _i == 0)
+        ck_assert_uint_gt(unit_stats().purged, purged);
     unit_sound();
     free_rest();
 }
@@ -321,7 +333,7 @@ START_TEST(depot)
     unit_in_thread(end_with_most_free, NULL);
     size_t before = resident_many();
     ck_assert_ptr_null(slai_slab_of(many[0])->owner);
-    ck_assert_uint_gt(slai_idle_purge_others(), 0);
+    ck_assert_int_eq(slai_idle_purge_others() > 0, has_parts());
     ck_assert_uint_le(resident_many(), before / 2 + 2 * slai_os_page());
     unit_sound();
     free_rest();
@@ -359,7 +371,7 @@ static void *sleep_on_it(void *unused)
     unit_await(&turn, 2);
     /* Awake again: all that was freed can be had again, and the survivors are whole. */
     for (size_t i = 0; i < MANY; i++)
-        if (i % 16 != 0) {
+        if (i % apart() != 0) {
             many[i] = sla_malloc(SIZE);
             UNIT_EXPECT(many[i] != NULL);
             memset(many[i], (int)i, SIZE);
