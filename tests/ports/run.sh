@@ -98,8 +98,8 @@ programs() { # PORT
   few=no
   case $1 in musl-static | aarch64-64k) few=yes ;; esac
   if [ "$SLABALLOC_TEST_LEVEL" = quick ] || [ "$few" = yes ]; then
-    echo 'unit/test_bits unit/test_idle unit/test_large unit/test_lock unit/test_meta unit/test_objcache unit/test_os unit/test_region
-      unit/test_sizeclass unit/test_slab unit/test_thread api/test_align api/test_conformance fuzz/test_fuzz
+    echo 'unit/test_bits unit/test_idle unit/test_large unit/test_lock unit/test_meta unit/test_objcache unit/test_os
+      unit/test_region unit/test_sizeclass unit/test_slab unit/test_thread api/test_align api/test_conformance fuzz/test_fuzz
       api/test_realloc threads/test_exit' | tr -s ' \n' '\n\n'
   else
     sed -n '/^check_programs = /,/[^\\]$/s|.*%D%/\([a-z]*/test_[a-z_]*\).*|\1|p' "$source/tests/local.mk" |
