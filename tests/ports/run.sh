@@ -41,10 +41,10 @@ quietly() {
   return "$result"
 }
 
-# What a port is: its build's directory, compiler, host, and how its programs are run.
+# What a port is: its build's directory, its kind for skipped.txt, compiler, host, and how its programs are run.
 # A tool that is not there is named in `missing`.
 describe() { # PORT
-  directory=$1 host='' cc='' wrapper='' more='' missing='' page='' cxx=no
+  directory=$1 kind=$1 host='' cc='' wrapper='' more='' missing='' page='' cxx=no
   case $1 in
     musl | musl-static)
       host=x86_64-linux-musl cc=musl-gcc
@@ -62,6 +62,7 @@ describe() { # PORT
       # compiler's. A kernel may refuse the system's (ia32_emulation=off): then it runs in the emulator.
       if [ ! -e /lib/ld-linux.so.2 ]; then wrapper='qemu-i386 -L /usr/i686-linux-gnu'
       elif ! /lib/ld-linux.so.2 --version > /dev/null 2>&1; then wrapper='qemu-i386'; fi
+      [ -z "$wrapper" ] || kind=i386-emulated
       [ -z "$wrapper" ] || have qemu-i386 || missing=qemu-i386
       have "$cc" || missing=$cc ;;
     posix) cc=gcc more=--enable-posix-only; have gcc || missing=gcc ;;
@@ -95,9 +96,9 @@ configure_port() {
     TEST_WRAPPER="$wrapper"
 }
 
-# The programs for the port: a few for a quick look, and where a port differs from the one before it in one respect;
-# else all of unit and api and a slice of the rest; without those that skipped.txt names.
-programs() { # PORT
+# The programs for a kind of port: a few for a quick look, where a port differs from the one before it in one respect,
+# and in an emulator that fails many; else all of unit and api and a slice of the rest; without those of skipped.txt.
+programs() { # KIND
   few=no
   case $1 in musl-static | aarch64-64k | *-emulated) few=yes ;; esac
   if [ "$SLABALLOC_TEST_LEVEL" = quick ] || [ "$few" = yes ]; then
@@ -143,8 +144,6 @@ drop_in() {
 run_port() {
   describe "$1"
   [ -z "$missing" ] || { say "$1: skipped: $missing is not installed"; return 77; }
-  kind=$1
-  case $1:$wrapper in i386:qemu*) kind=i386-emulated; say "$1: in the emulator: this machine runs none of its programs" ;; esac
   list=$(programs "$kind" | tr '\n' ' ')
   if [ -n "$directory" ]; then
     (get_check) || return
@@ -180,7 +179,7 @@ run_port() {
     say "$1: failed: ${counts:-no totals}; see $log"
     return 1
   fi
-  echo "ran: $1, ${counts%% *} tests passed"
+  echo "ran: $kind, ${counts%% *} tests passed"
 }
 
 # The port's own make check; of the build at hand the programs that are there, since its make is running.
