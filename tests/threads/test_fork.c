@@ -100,6 +100,7 @@ static void *busy(void *arg)
     void *blocks[100] = {NULL};
     size_t count = 0;
     support_seed_part(&rng, (uint64_t)(uintptr_t)arg);
+    (void)!nice(10); /* this thread alone, on Linux: what forks is not to wait for its turn */
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
         size_t i = support_below(&rng, 100), dice = support_below(&rng, 1000);
         sla_free(blocks[i]);
