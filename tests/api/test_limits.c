@@ -23,10 +23,15 @@ static const size_t limits_mib[] = {
 static struct support_block slots[SLOTS];
 static size_t failures;
 
-/* Touching all of several GiB would measure the machine: ends and one word a page do. */
+/* Touching all of several GiB would measure the machine: the ends and a word here and there do. */
+static size_t stride(const struct support_block *slot)
+{
+    return slot->size >= MIB ? MIB : slot->size > 16 * KIB ? 64 * KIB : 4096;
+}
+
 static void touch(struct support_block *slot)
 {
-    for (size_t at = 0; at + 8 <= slot->size; at += slot->size > 16 * KIB ? 64 * KIB : 4096)
+    for (size_t at = 0; at + 8 <= slot->size; at += stride(slot))
         memcpy(slot->start + at, &slot->seed, 8);
     if (slot->size != 0)
         slot->start[slot->size - 1] = (unsigned char)slot->seed;
@@ -34,7 +39,7 @@ static void touch(struct support_block *slot)
 
 static int touched(const struct support_block *slot)
 {
-    for (size_t at = 0; at + 8 <= slot->size; at += slot->size > 16 * KIB ? 64 * KIB : 4096)
+    for (size_t at = 0; at + 8 <= slot->size; at += stride(slot))
         if (at + 8 < slot->size && memcmp(slot->start + at, &slot->seed, 8) != 0)
             return 0;
     return slot->size == 0 || slot->start[slot->size - 1] == (unsigned char)slot->seed;
@@ -43,8 +48,8 @@ static int touched(const struct support_block *slot)
 static int take(size_t i, size_t size, int kind)
 {
     errno = SENTINEL_ERRNO;
-    /* Zeroing recycled GiBs would be all that this program does. */
-    kind = size > MIB && kind == 1 ? 0 : kind;
+    /* Zeroing and reading recycled GiBs would be all that this program does. */
+    kind = size >= MIB && kind == 1 ? 0 : kind;
     void *start = kind == 0   ? sla_malloc(size)
                   : kind == 1 ? sla_calloc(1, size)
                               : sla_aligned_alloc(4096, size);
