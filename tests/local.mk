@@ -192,6 +192,7 @@ check-extended:
 # A round is one 'make check' of the soak list; tests/rig/soak.sh keeps count and seeds.
 check-soak:
 	@SLABALLOC_TEST_LEVEL=soak CK_TIMEOUT_MULTIPLIER=100 MAKE='$(MAKE)' SOAK_TESTS='$(soak_tests)' \
+	  SOAK_FIRST='$(soak_first)' \
 	  $(SHELL) $(top_srcdir)/%D%/rig/soak.sh
 .PHONY: check-extended check-soak
 

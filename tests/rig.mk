@@ -18,7 +18,9 @@ soak_tests = \
 	%D%/threads/test_drift \
 	%D%/threads/test_fork \
 	%D%/threads/test_objcache
-# Adds to the first two.
+# What the first round runs besides: tests that have more to do in a soak, but seldom another course.
+soak_first =
+# Adds to these lists.
 include %D%/fault/local.mk
 include %D%/mutants/local.mk
 include %D%/fuzz/local.mk

@@ -9,3 +9,4 @@ soak_tests += %D%/test_calls
 
 rig_tests += %D%/inject.sh %D%/outside.sh
 rig_files += %D%/outside.c
+soak_first += %D%/inject.sh %D%/outside.sh

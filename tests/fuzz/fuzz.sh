@@ -11,7 +11,7 @@ set -u
 clang=${FUZZ_CC:-clang}
 seed=${SLABALLOC_TEST_SEED:-1}
 case ${SLABALLOC_TEST_LEVEL:-check} in
-soak) seconds=1800 ;;
+soak) seconds=600 ;;
 extended) seconds=40 ;;
 *) seconds=5 ;;
 esac

@@ -13,6 +13,7 @@ fuzz_model = %D%/blocks.c %D%/contents.c %D%/control.c %D%/fuzz.c %D%/fuzz.h %D%
 %C%_test_parsers_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 
 rig_tests += %D%/fuzz.sh
+soak_first += %D%/fuzz.sh
 rig_files += %D%/conf.dict %D%/target_calls.c %D%/target_conf.c %D%/target_trace.c
 # Inputs by the hundred, so no list of them.
 EXTRA_DIST += tests/fuzz/corpus

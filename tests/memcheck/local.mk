@@ -4,3 +4,4 @@
 
 rig_tests += %D%/run.sh
 rig_files += %D%/faults.c
+soak_first += %D%/run.sh

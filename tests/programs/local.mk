@@ -13,3 +13,4 @@ rig_tests += \
 	%D%/sqlite.sh \
 	%D%/stress.sh
 rig_files += %D%/common.sh
+soak_first += %D%/perl.sh %D%/postgres.sh %D%/redis.sh %D%/sqlite.sh %D%/stress.sh

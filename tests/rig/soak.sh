@@ -1,6 +1,6 @@
 #!/bin/sh
 # soak.sh: rounds of $SOAK_TESTS, each with a seed of its own, for $SOAK_HOURS
-# (8) or $SOAK_ROUNDS rounds.  The file soak/state in the build directory has the
+# (8) or $SOAK_ROUNDS rounds; the first has $SOAK_FIRST too.  The file soak/state in the build directory has the
 # number of rounds done, so a run that was stopped goes on with the next seed;
 # soak/log has a line for each round.  A failure ends the run with the command
 # that repeats it.
@@ -18,18 +18,20 @@ echo "soak: base seed $base, from round $((round + 1)); remove soak/state to beg
 while [ "$(date +%s)" -lt "$end" ] && { [ -z "$last" ] || [ "$round" -lt "$last" ]; }; do
   round=$((round + 1))
   seed=$((base + round))
+  tests=$SOAK_TESTS
+  [ "$round" -gt 1 ] || tests="$SOAK_TESTS ${SOAK_FIRST:-}"
   started=$(date +%s)
-  if ! SLABALLOC_TEST_SEED=$seed SLABALLOC_TEST_LEVEL=soak $MAKE check TESTS="$SOAK_TESTS" > soak/round.log 2>&1; then
+  if ! SLABALLOC_TEST_SEED=$seed SLABALLOC_TEST_LEVEL=soak $MAKE check TESTS="$tests" > soak/round.log 2>&1; then
     mv soak/round.log "soak/failed.$round.log"
     echo "round $round seed $seed: FAILED" | tee -a soak/log
     grep -E 'ran: |failed|[0-9]:[EF]:' "soak/failed.$round.log" | head -n 40
     # What failed is in .trs files; all of it, if the build did.
     failed=
-    for test in $SOAK_TESTS; do
-      ! grep -qs '^:test-result: [EF]' "$test.trs" || failed="$failed $test"
+    for test in $tests; do
+      ! grep -qs '^:test-result: [EF]' "${test%.sh}.trs" || failed="$failed $test"
     done
     echo "soak: again with: SLABALLOC_TEST_LEVEL=soak SLABALLOC_TEST_SEED=$seed make check TESTS='$(
-      echo ${failed:-$SOAK_TESTS})'" | tee -a soak/log
+      echo ${failed:-$tests})'" | tee -a soak/log
     exit 1
   fi
   echo "$round $base" > soak/state

@@ -13,17 +13,19 @@ fail() { echo "soaktest: FAIL: $*"; cat out soak/log; exit 1; }
 cat > make << 'END'
 #!/bin/sh
 echo "$SLABALLOC_TEST_SEED" >> seeds
+echo "$2" >> lists
 for test in a b; do echo ":test-result: PASS" > "$test.trs"; done
 echo "     ran: pretence, nothing, seed $SLABALLOC_TEST_SEED"
 if [ "$SLABALLOC_TEST_SEED" = "${BAD:-}" ]; then echo ":test-result: FAIL" > b.trs; exit 2; fi
 echo '2 passed, 0 failed'
 END
 chmod +x make
-run() { MAKE=$work/make SOAK_TESTS='a b' SOAK_SEED=100 SOAK_ROUNDS=$1 SLABALLOC_TEST_LEVEL=soak sh "$soak" > out 2>&1; }
+run() { MAKE=$work/make SOAK_TESTS='a b' SOAK_FIRST=c.sh SOAK_SEED=100 SOAK_ROUNDS=$1 SLABALLOC_TEST_LEVEL=soak sh "$soak" > out 2>&1; }
 
 run 2 || fail 'two rounds without a failure'
 run 3 || fail 'three more'
 [ "$(tr '\n' ' ' < seeds)" = '101 102 103 104 105 ' ] || fail 'a run that goes on does not take the next seeds'
+[ "$(sort lists | uniq -c | tr -s ' \n' ' ')" = ' 4 TESTS=a b 1 TESTS=a b c.sh ' ] || fail 'the first round is not the one that has more'
 [ "$(cat soak/state)" = '5 100' ] || fail 'the state is not as it was left'
 [ "$(grep -c 'ran: pretence' soak/log)" -eq 5 ] || fail 'what ran is not in the log'
 BAD=107
