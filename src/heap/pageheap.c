@@ -288,7 +288,7 @@ static void count_used(size_t pages)
 {
     slai_set_relaxed(&heap.used_pages, heap.used_pages + pages);
     if (heap.used_pages > heap.peak_pages)
-        heap.peak_pages = heap.used_pages;
+        slai_set_relaxed(&heap.peak_pages, heap.used_pages);
 }
 
 struct slai_span *slai_pages_take_for(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind)

@@ -9,6 +9,8 @@
 #define heap slai_pageheap
 #define SPAN(l) SLA_CONTAINER(l, struct slai_span, link)
 #define AT_ONCE 64 /* spans taken out of the bins together */
+#define ROOM_LEAST (((size_t)1 << 20) >> SLAI_PAGE_SHIFT) /* shorter ones are worth no system call */
+#define ROOM_PART 4
 
 /* REQUIRES PAGEHEAP. Should s be purged now? Stamps what is new. */
 static bool due_now(struct slai_span *s, enum slai_purge how, size_t keep, uint64_t now, long delay)
@@ -104,6 +106,19 @@ void slai_purge_count(size_t bytes)
     slai_os_event("purged", bytes);
 }
 
+/*
+ * More is in use than ever, for the sake of one block, which got pages without memory as no free span was long enough.
+ * What those that are too short hold goes back: else the process is as large as all its large blocks one after another.
+ * A program that has reached its size, or whose blocks are each a small part of it, pays nothing.
+ */
+static void make_room_for(const struct slai_span *s)
+{
+    size_t used = slai_load_relaxed(&heap.used_pages);
+    if (s->clean && s->pages >= ROOM_LEAST && s->pages >= used / ROOM_PART && used == slai_load_relaxed(&heap.peak_pages) &&
+        slai_load_relaxed(&heap.free_pages[0]) > 0 && slai_option(purge_delay) >= 0)
+        slai_purge(SLAI_PURGE_ALL, 0);
+}
+
 struct slai_span *slai_pages_take_hard(struct slai_account *account, size_t pages, size_t align, enum slai_kind kind)
 {
     int saved = errno;
@@ -114,6 +129,8 @@ struct slai_span *slai_pages_take_hard(struct slai_account *account, size_t page
         if (s != NULL)
             errno = saved;
     }
+    if (kind == SLAI_KIND_LARGE && s != NULL)
+        make_room_for(s);
     return s;
 }
 

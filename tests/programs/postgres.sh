@@ -10,6 +10,7 @@ source_of "postgresql-$version"
 cd "$src" || exit 99
 # Of what it can do without, nothing: the tests pass with and without it.
 build() {
+    unset MAKEFLAGS MAKELEVEL # its makefiles look whether they are the first
     icu=
     ! ./configure --help | grep -q -e --without-icu || icu=--without-icu
     ./configure -q CC="$CC" CFLAGS='-O1 -w' --prefix="$PWD/installed" --without-readline --without-zlib $icu &&

@@ -324,6 +324,48 @@ START_TEST(purging_while_others_allocate)
 }
 END_TEST
 
+/* A block for which the heap grows more than it ever did: dirty spans that are too short for it. */
+static const struct {
+    size_t size, in_use, peak; /* MiB: of the block; of another one; of what was in use once; 0: as it is */
+    long delay;
+    bool purged;
+} growths[] = {
+    {8, 0, 0, 10000, true},
+    {8, 16, 0, 10000, true},
+    {8, 40, 0, 10000, false}, /* it is a small part of all */
+    {8, 0, 64, 10000, false}, /* it was more before */
+    {8, 0, 0, -1, false},
+};
+
+START_TEST(growing_for_one_block)
+{
+    size_t size = growths[_i].size * MIB, purged;
+    unit_tidy();
+    slai_conf.purge_delay = growths[_i].delay;
+    char *other = sla_malloc(growths[_i].in_use * MIB + 1), *p = sla_malloc(size);
+    memset(p, 1, size);
+    sla_free(p);
+    struct slai_span *guard = slai_pages_take(1, 1, SLAI_KIND_BUSY);
+    size_t dirty_pages = heap.free_pages[0];
+    ck_assert_uint_ge(dirty_pages, (size >> SLAI_PAGE_SHIFT) - 1);
+    slai_lock(&heap.lock);
+    heap.peak_pages = growths[_i].peak != 0 ? growths[_i].peak * MIB >> SLAI_PAGE_SHIFT : heap.used_pages;
+    slai_unlock(&heap.lock);
+    purged = heap.purged;
+    errno = SENTINEL_ERRNO;
+    p = sla_malloc(size);
+    ck_assert_int_eq(errno, SENTINEL_ERRNO);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq(heap.free_pages[0], growths[_i].purged ? 0 : dirty_pages);
+    ck_assert_uint_eq(heap.purged - purged, growths[_i].purged ? dirty_pages << SLAI_PAGE_SHIFT : 0);
+    ck_assert(support_is_zero(p, size));
+    sla_free(p);
+    sla_free(other);
+    slai_pages_give(guard);
+    unit_sound();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("purge");
@@ -334,6 +376,7 @@ int main(void)
     tcase_add_test(tc, next_deadline_counts_down);
     tcase_add_test(tc, calm_looks_now_and_then);
     tcase_add_test(tc, giving_pages_drives_the_clock);
+    tcase_add_loop_test(tc, growing_for_one_block, 0, sizeof growths / sizeof *growths);
     tcase_add_loop_test(tc, keep_spares_the_shortest, 0, 8);
     tcase_add_test(tc, many_spans_at_once);
     tcase_add_test(tc, trim_says_if_it_gave);
