@@ -114,8 +114,8 @@ void slai_purge_count(size_t bytes)
 static void make_room_for(const struct slai_span *s)
 {
     size_t used = slai_load_relaxed(&heap.used_pages);
-    if (s->clean && s->pages >= ROOM_LEAST && s->pages >= used / ROOM_PART && used == slai_load_relaxed(&heap.peak_pages) &&
-        slai_load_relaxed(&heap.free_pages[0]) > 0 && slai_option(purge_delay) >= 0)
+    if (s->clean && s->pages >= ROOM_LEAST && s->pages >= used / ROOM_PART && slai_option(purge_delay) >= 0 &&
+        used == slai_load_relaxed(&heap.peak_pages) && slai_load_relaxed(&heap.free_pages[0]) > 0)
         slai_purge(SLAI_PURGE_ALL, 0);
 }
 

@@ -241,7 +241,8 @@ mutants = \
 	%D%/236-fast-slow.patch \
 	%D%/237-deliver-gone.patch \
 	%D%/238-heap-visit-late.patch \
-	%D%/239-fork-errno.patch
+	%D%/239-fork-errno.patch \
+	%D%/240-purge-room.patch
 rig_files += $(mutants)
 rig_tests += %D%/run.sh
 # Those that the tests named in them do not kill meet all the others.
