@@ -20,15 +20,15 @@ built server build
 # The server refuses to run as root.
 user=
 [ "$(id -u)" -ne 0 ] || user='setpriv --reuid=65534 --regid=65534 --clear-groups --reset-env'
-cp -r installed src/test/regress "$SLABALLOC_RUN" "$LIBSLABALLOC_MALLOC" "$work/"
+cp -rL installed src/test/regress "$LIBSLABALLOC_MALLOC" "$work/"
 [ -z "$user" ] || chown -R 65534:65534 "$work"
 one() {
     preload=
     [ -z "$with" ] || preload=$work/libslaballoc-malloc.so
     rm -rf "$work/instance"
     (cd "$work/regress" && timeout 3000 $user env LC_ALL=C LD_PRELOAD="$preload" ./pg_regress \
-        --inputdir=. --bindir="$work/installed/bin" --dlpath=. --temp-instance="$work/instance" \
-        --port=$((30000 + $$ % 20000)) --max-concurrent-tests=4 \
+        --inputdir=. --bindir="$work/installed/bin" --dlpath="$work/regress" --temp-instance="$work/instance" \
+        --port=$((30000 + $$ % 20000)) --max-connections=4 \
         --schedule="$1")
 }
 run_units ./parallel_schedule
