@@ -52,7 +52,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/slaballoc-mutants.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'trap - EXIT; kill $workers 2> /dev/null; rm -rf "$work"; exit 99' HUP INT TERM
 workers=
-mkdir "$work/claimed" "$work/results"
+mkdir "$work/claimed" "$work/results" "$work/took"
 : "${CC:=cc}" "${CXX:=c++}"
 case $CC in
   *ccache*) ;;
@@ -67,8 +67,8 @@ esac
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES TESTS VERBOSE top_srcdir top_builddir LIBSLABALLOC LIBSLABALLOC_MALLOC \
   SLABALLOC_LIBRARY SLABALLOC_RUN SLABALLOC_BENCH SLABALLOC_RECORDER SLABALLOC_EXAMPLES SLABALLOC_CFLAGS \
   SLABALLOC_TEST_SEED CK_FORK CK_TIMEOUT_MULTIPLIER CK_RUN_CASE
-export SLABALLOC_TEST_LEVEL=check CK_DEFAULT_TIMEOUT=40
-limit=200 # seconds for a test
+export SLABALLOC_TEST_LEVEL=check
+limit=200 # seconds for a test, and ten times as long as it took in the unchanged tree
 
 field() { sed -n "s/^$1: *//p" "$2" | head -n 1; } # NAME PATCH
 files_of() { sed -n 's|^--- a/\([^ 	]*\).*|\1|p' "$1"; }
@@ -120,8 +120,12 @@ run_test() {
     grep -E 'error|Error' "$1/make.log" | head -n 5
     return 2
   fi
-  timeout -k 5 $limit make -C "$build" -s "$base.log" > "$1/test.log" 2>&1
+  took=$(cat "$work/took/$(echo "$3" | tr / -)" 2> /dev/null || echo 0)
+  begun=$(date +%s)
+  CK_DEFAULT_TIMEOUT=$((40 + took * 2)) timeout -k 5 $((limit + took * 10)) \
+    make -C "$build" -s "$base.log" > "$1/test.log" 2>&1
   [ $? -lt 124 ] || { how=', by time'; return 1; }
+  took=$(($(date +%s) - begun))
   grep -Eq '^:test-result: (PASS|SKIP)' "$build/$base.trs" 2> /dev/null
 }
 
@@ -193,7 +197,10 @@ plain_worker() { # NUMBER
     line=$((line + 1))
     mkdir "$work/claimed/plain$line" 2> /dev/null || continue
     echo "Build: $arguments" > "$slot/plain"
-    run_test "$slot" "$slot/plain" "$test" < /dev/null > /dev/null && continue
+    if run_test "$slot" "$slot/plain" "$test" < /dev/null > /dev/null; then
+      echo "$took" > "$work/took/$(echo "$test" | tr / -)"
+      continue
+    fi
     echo "the unchanged tree fails $test: none of its kills would count"
     tail -n 20 "$slot/make.log" "$slot/test.log" "$build/${test%.sh}.log" 2> /dev/null
     touch "$work/unfit"
@@ -204,6 +211,8 @@ unchanged() {
   for patch in "$work/list"/*.patch; do
     for test in $(killers "$patch"); do echo "$test $(switches "$patch")"; done
   done | sort -u > "$work/pairs"
+  # How long that takes is seen here; it may take long.
+  while read -r test _; do echo 200 > "$work/took/$(echo "$test" | tr / -)"; done < "$work/pairs"
   in_parallel plain_worker
   [ ! -e "$work/unfit" ] && echo "the unchanged tree passes the $(wc -l < "$work/pairs") tests that are to kill"
 }
